@@ -1,0 +1,20 @@
+//! What the engine drives: something that computes one step.
+
+use crate::backend::Batch;
+use crate::error::Result;
+
+/// Computes steps. The runtime implements it over a model and a backend; tests implement it with doubles.
+///
+/// An implementation keeps the paged cache itself: block `b` of the batch's tables is block `b` of its cache. It
+/// writes the keys and values of every row before any row of the same span attends to them.
+pub trait Executor: Send {
+    /// The number of logits per row.
+    fn vocab_size(&self) -> usize;
+
+    /// Computes one step and returns the logits of [`Batch::logit_rows`], row by row, each of
+    /// [`vocab_size`](Self::vocab_size) values. The numbers of a row must not depend on what else is in the batch.
+    ///
+    /// # Errors
+    /// An error loses the sequences of this step and nothing else.
+    fn execute(&mut self, batch: &Batch) -> Result<&[f32]>;
+}

@@ -1,0 +1,85 @@
+//! What goes into the engine and what comes out of it.
+
+use std::time::Duration;
+
+use super::sampling::{SampledToken, SamplingParams};
+use crate::error::Error;
+
+/// Names a request within one engine; never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RequestId(pub u64);
+
+/// A generation to run: token ids in, token ids out.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The prompt's token ids; at least one.
+    pub prompt: Vec<u32>,
+    /// The most tokens to generate; at least one.
+    pub max_tokens: usize,
+    /// Tokens that end the generation. The stop token itself is reported to nobody.
+    pub stop_tokens: Vec<u32>,
+    /// How each token is chosen.
+    pub sampling: SamplingParams,
+    /// Higher runs first; 0 is normal.
+    pub priority: i32,
+    /// When the answer is no longer wanted, in the clock's monotonic time.
+    pub deadline: Option<Duration>,
+}
+
+/// What a [`Sink`] says to the engine after a token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Go on.
+    Continue,
+    /// The text is complete (a stop string was met): finish with [`FinishReason::Stop`].
+    Stop,
+    /// Nobody listens any more: finish as cancelled.
+    Cancel,
+}
+
+/// Why a generation ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinishReason {
+    /// A stop token or a stop string.
+    Stop,
+    /// `max_tokens` were generated.
+    Length,
+}
+
+/// When things happened to a request, in the clock's monotonic time.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Timings {
+    /// When the request was queued.
+    pub submitted: Duration,
+    /// When it first was part of a step.
+    pub started: Option<Duration>,
+    /// When its first token was sampled.
+    pub first_token: Option<Duration>,
+    /// When it ended.
+    pub finished: Duration,
+    /// Prompt tokens found in the cache (the largest prefix hit of the request's admissions).
+    pub cached_tokens: usize,
+    /// How often it was preempted and recomputed.
+    pub preemptions: u32,
+}
+
+/// How a request ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The reason, or what went wrong (cancelled, deadline, an executor's error, shutdown).
+    pub result: Result<FinishReason, Error>,
+    /// When things happened.
+    pub timings: Timings,
+}
+
+/// Receives a request's tokens on the engine's worker thread. It must return quickly and never block.
+///
+/// The engine calls [`token`](Self::token) once per generated token and [`finish`](Self::finish) exactly once,
+/// whatever happens to the request.
+pub trait Sink: Send {
+    /// One generated token.
+    fn token(&mut self, token: SampledToken) -> Flow;
+
+    /// The end.
+    fn finish(self: Box<Self>, outcome: Outcome);
+}

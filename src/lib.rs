@@ -1,0 +1,23 @@
+//! Foundation models as a library.
+//!
+//! An application links this crate and has in its own process what a hosted model API gives over HTTP: chat and
+//! completions on open models, batched continuously across all its callers, every answer naming the exact
+//! version that served it. There is no server in it.
+//!
+//! The modules are floors of one house; each imports only from floors below it (top to bottom):
+//! [`runtime`], [`engine`], [`models`], [`chat`], [`backend`], [`weights`], [`tokenizer`], [`protocol`],
+//! [`error`] and [`clock`].
+
+pub mod backend;
+pub mod chat;
+pub mod clock;
+pub mod engine;
+pub mod error;
+pub mod models;
+pub mod protocol;
+pub mod runtime;
+pub mod tokenizer;
+pub mod weights;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use error::{Error, ErrorKind, Result};

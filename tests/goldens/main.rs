@@ -1,0 +1,115 @@
+//! Compares this library with reference outputs of other implementations.
+//!
+//! Runs every item in the repository's own `tests/data` and, when `MODEL_RUNTIME_GOLDENS=DIR[:DIR...]` is set, every
+//! item under those roots too. One line per item: `ran PATH`, `skipped PATH: why` or `FAILED PATH: why`.
+
+mod gguf_files;
+mod gguf_vocab;
+mod models;
+mod sampling;
+mod templates;
+mod tokenizers;
+
+use std::path::{Path, PathBuf};
+
+/// What became of one item.
+pub enum Verdict {
+    /// Compared, and equal within the stated tolerance.
+    Ran,
+    /// Not for this version of the library, and why.
+    Skipped(String),
+}
+
+/// `Err` is a difference.
+pub type Outcome = Result<Verdict, String>;
+
+type Run = fn(&Path) -> Outcome;
+
+/// Every item below `root`: its path and what runs it.
+fn items(root: &Path) -> Vec<(PathBuf, Run)> {
+    let mut found: Vec<(PathBuf, Run)> = Vec::new();
+    for folder in ["tiny", "real"] {
+        for item in children(&root.join(folder)) {
+            if item.join("golden.json").is_file() {
+                found.push((item, models::run));
+            }
+        }
+    }
+    for item in children(&root.join("gguf")) {
+        if item.extension().is_some_and(|e| e == "gguf") {
+            found.push((item, gguf_files::run));
+        }
+    }
+    for item in children(&root.join("tokenizers/golden")) {
+        found.push((item, tokenizers::run));
+    }
+    for item in children(&root.join("gguf-vocab")) {
+        if item.extension().is_some_and(|e| e == "gguf") {
+            found.push((item, gguf_vocab::run));
+        }
+    }
+    for item in children(&root.join("templates")) {
+        if item.extension().is_some_and(|e| e == "json") {
+            found.push((item, templates::run));
+        }
+    }
+    for item in children(&root.join("sampling")) {
+        found.push((item, sampling::run));
+    }
+    found
+}
+
+/// The entries of a folder in order of name; none when it does not exist.
+pub fn children(folder: &Path) -> Vec<PathBuf> {
+    let mut entries: Vec<PathBuf> =
+        std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    entries.sort();
+    entries
+}
+
+/// Reads a JSON file.
+pub fn json(path: &Path) -> Result<serde_json::Value, String> {
+    let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
+    serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", path.display()))
+}
+
+fn main() {
+    // The test runner's own flags (`--list`, `--nocapture`, ...) have no meaning here; a bare word filters by path.
+    let filter: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
+    let mut roots = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")];
+    if let Some(list) = std::env::var_os("MODEL_RUNTIME_GOLDENS") {
+        roots.extend(std::env::split_paths(&list).filter(|p| !p.as_os_str().is_empty()));
+    }
+    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
+    for root in roots {
+        let items = items(&root);
+        if items.is_empty() {
+            println!("FAILED {}: no goldens found here", root.display());
+            failed += 1;
+        }
+        for (path, run) in items {
+            let shown = path.display().to_string();
+            if !filter.iter().all(|word| shown.contains(word.as_str())) {
+                continue;
+            }
+            match run(&path) {
+                Ok(Verdict::Ran) => {
+                    passed += 1;
+                    println!("ran {shown}");
+                }
+                Ok(Verdict::Skipped(why)) => {
+                    skipped += 1;
+                    println!("skipped {shown}: {why}");
+                }
+                Err(why) => {
+                    failed += 1;
+                    println!("FAILED {shown}: {why}");
+                }
+            }
+        }
+    }
+    println!("goldens: {passed} passed, {failed} failed, {skipped} skipped");
+    if failed > 0 {
+        std::process::exit(1);
+    }
+}
