@@ -17,6 +17,7 @@
 mod block_cache;
 pub mod executor;
 mod handle;
+#[cfg(any(debug_assertions, test, fuzzing))]
 mod invariants;
 mod lru;
 mod options;
@@ -29,12 +30,17 @@ mod scheduler;
 mod sequence;
 mod stats;
 mod step;
+#[doc(hidden)]
+#[cfg(any(test, fuzzing))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use executor::Executor;
 pub use handle::Engine;
 pub use options::EngineOptions;
 pub use request::{FinishReason, Flow, Outcome, Request, RequestId, Sink, Timings};
-pub use sampling::{SampledToken, SamplingParams};
+pub use sampling::{SampledToken, Sampler, SamplingParams};
 pub use scheduler::MAX_PRIORITY;
 pub use stats::{DurationStats, EngineStats};
