@@ -6,4 +6,4 @@ pub mod sampling;
 
 pub use executor::Executor;
 pub use request::{FinishReason, Flow, Outcome, Request, RequestId, Sink, Timings};
-pub use sampling::{SampledToken, SamplingParams};
+pub use sampling::{SampledToken, Sampler, SamplingParams};
