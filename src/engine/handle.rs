@@ -80,9 +80,12 @@ impl Engine {
         });
         let (sender, receiver) = unbounded();
         let worker = Worker::new(scheduler, executor, receiver, shared.clone());
-        let thread = std::thread::Builder::new().name("mr-engine".into()).spawn(move || worker.run()).map_err(
-            |error| Error::new(ErrorKind::Internal, "the engine's thread could not be started").with_source(error),
-        )?;
+        let thread = std::thread::Builder::new()
+            .name("mr-engine".into())
+            .spawn(move || worker.run())
+            .map_err(|error| {
+                Error::new(ErrorKind::Internal, "the engine's thread could not be started").with_source(error)
+            })?;
         Ok(Self {
             options,
             vocab_size,
@@ -141,7 +144,8 @@ impl Engine {
         }
         check(request, &self.options)?;
         if let Some(token) = request.prompt.iter().find(|token| **token as usize >= self.vocab_size) {
-            let message = format!("prompt token {token} is not one of the model's {} tokens", self.vocab_size);
+            let message =
+                format!("prompt token {token} is not one of the model's {} tokens", self.vocab_size);
             return Err(Error::invalid("prompt", message));
         }
         if !self.shared.enter_queue(self.options.max_queue) {
