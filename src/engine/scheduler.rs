@@ -340,7 +340,7 @@ impl Scheduler {
 
     /// In debug builds and under fuzzing, checks everything that must hold.
     pub(super) fn verify(&self) {
-        #[cfg(any(debug_assertions, fuzzing))]
+        #[cfg(any(debug_assertions, test, fuzzing))]
         assert_eq!(self.validate(), Ok(()));
     }
 }
