@@ -21,3 +21,4 @@ pub mod weights;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Error, ErrorKind, Result};
+pub use runtime::{ModelRuntime, RequestOptions, ServeOptions};

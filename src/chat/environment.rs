@@ -1,7 +1,6 @@
 //! The surroundings that chat templates expect: those of the `apply_chat_template` of Hugging Face's transformers,
 //! which is Jinja2 with `trim_blocks` and `lstrip_blocks`, loop controls, and a few functions of its own.
 
-
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, ValueKind, from_args};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
