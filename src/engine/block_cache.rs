@@ -207,6 +207,7 @@ impl BlockCache {
     }
 
     /// References per block, the free list, and the index: for the validator.
+    #[cfg(any(debug_assertions, test, fuzzing))]
     pub(crate) fn parts(&self) -> (&[u32], &[u32], &Lru, &PrefixIndex) {
         (&self.references, &self.free, &self.cached, &self.index)
     }

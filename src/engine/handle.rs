@@ -80,9 +80,12 @@ impl Engine {
         });
         let (sender, receiver) = unbounded();
         let worker = Worker::new(scheduler, executor, receiver, shared.clone());
-        let thread = std::thread::Builder::new().name("mr-engine".into()).spawn(move || worker.run()).map_err(
-            |error| Error::new(ErrorKind::Internal, "the engine's thread could not be started").with_source(error),
-        )?;
+        let thread = std::thread::Builder::new()
+            .name("mr-engine".into())
+            .spawn(move || worker.run())
+            .map_err(|error| {
+                Error::new(ErrorKind::Internal, "the engine's thread could not be started").with_source(error)
+            })?;
         Ok(Self {
             options,
             vocab_size,
@@ -103,8 +106,8 @@ impl Engine {
     /// is dropped without a call.
     ///
     /// # Errors
-    /// - [`ErrorKind::InvalidRequest`]: an empty prompt, a token that the model does not have, a `max_tokens` of 0, or
-    ///   a priority outside ±[`MAX_PRIORITY`](super::MAX_PRIORITY).
+    /// - [`ErrorKind::InvalidRequest`]: an empty prompt, a token that the model does not have, a `max_tokens` of 0,
+    ///   [sampling parameters](super::SamplingParams::validate) out of range, or a priority outside ±[`MAX_PRIORITY`](super::MAX_PRIORITY).
     /// - [`ErrorKind::ContextLengthExceeded`]: prompt and `max_tokens` exceed the context length or the cache.
     /// - [`ErrorKind::Overloaded`]: the queue is full; the only one that is worth trying again.
     /// - [`ErrorKind::ShuttingDown`]: the engine was shut down.
@@ -141,8 +144,19 @@ impl Engine {
         }
         check(request, &self.options)?;
         if let Some(token) = request.prompt.iter().find(|token| **token as usize >= self.vocab_size) {
-            let message = format!("prompt token {token} is not one of the model's {} tokens", self.vocab_size);
+            let message =
+                format!("prompt token {token} is not one of the model's {} tokens", self.vocab_size);
             return Err(Error::invalid("prompt", message));
+        }
+        request.sampling.validate()?;
+        if let Some((token, _)) =
+            request.sampling.logit_bias.iter().find(|(token, _)| *token as usize >= self.vocab_size)
+        {
+            let message = format!(
+                "logit_bias names token {token}, which is not one of the model's {}",
+                self.vocab_size
+            );
+            return Err(Error::invalid("logit_bias", message));
         }
         if !self.shared.enter_queue(self.options.max_queue) {
             self.shared.refused.fetch_add(1, Ordering::Relaxed);

@@ -131,7 +131,12 @@ impl Snapshot {
         let free: HashSet<u32> = self.free.iter().copied().collect();
         let cached: HashSet<u32> = self.cached.iter().copied().collect();
         require!(free.len() == self.free.len(), "a block is free twice");
-        require!(cached.len() == self.cached_len, "{} cached blocks counted as {}", cached.len(), self.cached_len);
+        require!(
+            cached.len() == self.cached_len,
+            "{} cached blocks counted as {}",
+            cached.len(),
+            self.cached_len
+        );
         let indexed: HashSet<u32> = self.index.iter().map(|(_, node)| node.block).collect();
         for block in 0..total as u32 {
             let used = self.references[block as usize] > 0;
@@ -147,13 +152,19 @@ impl Snapshot {
 
     /// The prefix index is a tree, one node per block, and what a node continues is there as long as the node.
     fn index(&self) -> Result<(), Violation> {
-        require!(self.options.prefix_sharing || self.index.is_empty(), "sharing is off but blocks are shared");
+        require!(
+            self.options.prefix_sharing || self.index.is_empty(),
+            "sharing is off but blocks are shared"
+        );
         let ids: HashSet<NodeId> = self.index.iter().map(|(_, node)| node.id).collect();
         let blocks: HashSet<u32> = self.index.iter().map(|(_, node)| node.block).collect();
         require!(ids.len() == self.index.len(), "an identity is given twice");
         require!(blocks.len() == self.index.len(), "two nodes live in one block");
         for (parent, node) in &self.index {
-            require!(*parent == NodeId::ROOT || ids.contains(parent), "{node:?} has lost its parent {parent:?}");
+            require!(
+                *parent == NodeId::ROOT || ids.contains(parent),
+                "{node:?} has lost its parent {parent:?}"
+            );
         }
         Ok(())
     }
@@ -167,7 +178,11 @@ impl Snapshot {
         }
         let new = self.waiting.iter().filter(|sequence| sequence.is_new).count();
         require!(new == self.new_len, "{new} new requests counted as {}", self.new_len);
-        require!(new <= self.options.max_queue, "{new} requests wait, at most {} may", self.options.max_queue);
+        require!(
+            new <= self.options.max_queue,
+            "{new} requests wait, at most {} may",
+            self.options.max_queue
+        );
         for sequence in &self.waiting {
             require!(sequence.table.is_empty(), "waiting {:?} holds blocks", sequence.id);
             require!(sequence.computed == 0 && sequence.planned == 0, "waiting {:?} has rows", sequence.id);
@@ -220,10 +235,17 @@ impl Snapshot {
         for (span, (index, rows)) in batch.spans.iter().zip(&self.participants) {
             let Some(sequence) = self.running.get(*index) else { return Err(format!("no sequence {index}")) };
             let id = sequence.id;
-            require!(span.rows == (row..row + rows) && *rows == sequence.planned, "{id:?}: rows {:?}", span.rows);
+            require!(
+                span.rows == (row..row + rows) && *rows == sequence.planned,
+                "{id:?}: rows {:?}",
+                span.rows
+            );
             require!(span.start == sequence.computed, "{id:?} starts at {}", span.start);
             let first_prefill = span.rows.start >= *decode_rows;
-            require!(first_prefill == (sequence.phase == Phase::Prefill), "{id:?}: decodes do not come first");
+            require!(
+                first_prefill == (sequence.phase == Phase::Prefill),
+                "{id:?}: decodes do not come first"
+            );
             let table = &batch.blocks[span.blocks.clone()];
             require!(table.len() == blocks_for(span.context_len()), "{id:?}: {} blocks", table.len());
             require!(sequence.table.starts_with(table), "{id:?}: another block table");

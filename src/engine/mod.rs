@@ -17,6 +17,7 @@
 mod block_cache;
 pub mod executor;
 mod handle;
+#[cfg(any(debug_assertions, test, fuzzing))]
 mod invariants;
 mod lru;
 mod options;
@@ -29,6 +30,11 @@ mod scheduler;
 mod sequence;
 mod stats;
 mod step;
+#[doc(hidden)]
+#[cfg(any(test, fuzzing))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
 mod worker;
 
 pub use executor::Executor;

@@ -65,7 +65,10 @@ impl EngineOptions {
         ];
         for (name, value) in positive {
             if value == 0 {
-                return Err(Error::invalid(name, format!("engine option {name} is 0; it must be at least 1")));
+                return Err(Error::invalid(
+                    name,
+                    format!("engine option {name} is 0; it must be at least 1"),
+                ));
             }
         }
         // Block numbers and positions are 32 bits wide in a batch.

@@ -86,6 +86,7 @@ impl PrefixIndex {
     }
 
     /// Every node with its parent and block, in no order.
+    #[cfg(any(debug_assertions, test, fuzzing))]
     pub(crate) fn entries(&self) -> impl Iterator<Item = (NodeId, Node)> + '_ {
         self.nodes.iter().map(|(key, node)| (key.parent, *node))
     }

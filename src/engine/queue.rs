@@ -37,6 +37,7 @@ impl Queue {
         Some(sequence)
     }
 
+    #[cfg(any(debug_assertions, test, fuzzing))]
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Sequence> + '_ {
         self.waiting.values()
     }

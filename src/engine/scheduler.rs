@@ -73,7 +73,10 @@ pub(crate) fn check(request: &Request, options: &EngineOptions) -> Result<()> {
 /// The error of a request that finds the queue full.
 pub(crate) fn queue_full(options: &EngineOptions) -> Error {
     let most = options.max_queue;
-    Error::new(ErrorKind::Overloaded, format!("the queue is full: {most} requests wait, at most {most} may; retry later"))
+    Error::new(
+        ErrorKind::Overloaded,
+        format!("the queue is full: {most} requests wait, at most {most} may; retry later"),
+    )
 }
 
 impl Scheduler {
@@ -124,7 +127,8 @@ impl Scheduler {
 
     /// Marks a request as cancelled; it ends at the next plan. `false`: there is no such request.
     pub(crate) fn cancel(&mut self, id: RequestId) -> bool {
-        let sequence = self.running.iter_mut().chain(self.queue.iter_mut()).find(|sequence| sequence.id == id);
+        let sequence =
+            self.running.iter_mut().chain(self.queue.iter_mut()).find(|sequence| sequence.id == id);
         match sequence {
             Some(sequence) => {
                 sequence.cancelled = true;
@@ -280,7 +284,10 @@ impl Scheduler {
             return Error::new(ErrorKind::Cancelled, "the request was cancelled");
         }
         let generated = sequence.generated();
-        Error::new(ErrorKind::DeadlineExceeded, format!("the deadline passed after {generated} generated tokens"))
+        Error::new(
+            ErrorKind::DeadlineExceeded,
+            format!("the deadline passed after {generated} generated tokens"),
+        )
     }
 
     /// Takes the running sequence at `index` out of the cache and puts it back in the queue, where its standing
@@ -333,7 +340,7 @@ impl Scheduler {
 
     /// In debug builds and under fuzzing, checks everything that must hold.
     pub(super) fn verify(&self) {
-        #[cfg(any(debug_assertions, fuzzing))]
+        #[cfg(any(debug_assertions, test, fuzzing))]
         assert_eq!(self.validate(), Ok(()));
     }
 }

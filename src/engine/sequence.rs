@@ -85,6 +85,7 @@ impl Sequence {
     }
 
     /// The number of blocks that the table has between steps, and during one with the planned rows.
+    #[cfg(any(debug_assertions, test, fuzzing))]
     pub(crate) fn table_len(&self) -> usize {
         match self.phase {
             Phase::Prefill => blocks_for(self.tokens.len()),

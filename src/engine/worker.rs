@@ -171,13 +171,20 @@ impl Worker {
             return;
         }
         let (executor, batch) = (&mut self.executor, &self.scheduler.step().batch);
-        let vocab = self.sampler_vocab;
+        let vocab = executor.vocab_size();
         let wanted = batch.logit_rows.len() * vocab;
         let computed = guarded(|| executor.execute(batch));
         let now = self.shared.clock.monotonic();
         match computed {
             Ok(Ok(logits)) if logits.len() == wanted => {
-                judge(&self.scheduler, &mut self.sampler, &mut self.clients, logits, vocab, &mut self.verdicts);
+                judge(
+                    &self.scheduler,
+                    &mut self.sampler,
+                    &mut self.clients,
+                    logits,
+                    vocab,
+                    &mut self.verdicts,
+                );
                 self.scheduler.commit(now, &mut self.verdicts);
             }
             Ok(Ok(logits)) => {

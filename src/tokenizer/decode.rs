@@ -14,7 +14,8 @@ use tokenizers::normalizers::Replace;
 use super::bytes::{Replacement, Utf8Stream, byte_level_bytes, byte_token};
 use super::error::TokenizerError;
 
-const KINDS: &str = "BPEDecoder, ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Sequence, Strip, WordPiece";
+const KINDS: &str =
+    "BPEDecoder, ByteFallback, ByteLevel, Fuse, Metaspace, Replace, Sequence, Strip, WordPiece";
 /// More steps than any real decoder has; bounds what one token costs.
 const MAX_STEPS: usize = 16;
 
@@ -185,9 +186,9 @@ impl Step {
         Ok(match self {
             Self::ReplaceText { from, to } => [None, Some(piece.replace(from.as_str(), to))],
             Self::ReplacePattern(replace) => {
-                let replaced = replace
-                    .decode(vec![piece])
-                    .map_err(|e| TokenizerError::invalid("decoder.pattern", format!("matching failed: {e}")))?;
+                let replaced = replace.decode(vec![piece]).map_err(|e| {
+                    TokenizerError::invalid("decoder.pattern", format!("matching failed: {e}"))
+                })?;
                 [None, Some(replaced)]
             }
             Self::ByteFallback => match byte_token(&piece) {
@@ -352,9 +353,10 @@ impl Parser {
         };
         let step = match kind {
             "Sequence" => {
-                let parts = value.get("decoders").and_then(Value::as_array).ok_or_else(|| {
-                    TokenizerError::invalid(format!("{field}.decoders"), "expected a list")
-                })?;
+                let parts = value
+                    .get("decoders")
+                    .and_then(Value::as_array)
+                    .ok_or_else(|| TokenizerError::invalid(format!("{field}.decoders"), "expected a list"))?;
                 for (index, part) in parts.iter().enumerate() {
                     self.add(part, &format!("{field}.decoders[{index}]"), depth + 1)?;
                 }

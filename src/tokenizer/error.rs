@@ -41,7 +41,9 @@ pub enum TokenizerError {
         reason: String,
     },
     /// The checkpoint has neither a tokenizer file nor tokenizer metadata.
-    #[error("{path}: no tokenizer; expected tokenizer.json in the folder, or tokenizer.ggml.* keys in a GGUF file")]
+    #[error(
+        "{path}: no tokenizer; expected tokenizer.json in the folder, or tokenizer.ggml.* keys in a GGUF file"
+    )]
     Missing {
         /// The checkpoint.
         path: String,

@@ -85,7 +85,9 @@ impl Frame {
                 .get("SpecialToken")
                 .and_then(|token| token.get("id"))
                 .and_then(Value::as_str)
-                .ok_or_else(|| TokenizerError::invalid(&at, "expected Sequence or SpecialToken with an id"))?;
+                .ok_or_else(|| {
+                    TokenizerError::invalid(&at, "expected Sequence or SpecialToken with an id")
+                })?;
             let ids = value
                 .get("special_tokens")
                 .and_then(|tokens| tokens.get(name))

@@ -101,10 +101,9 @@ fn check_component(
     if depth > MAX_DEPTH {
         return Err(TokenizerError::invalid(field, format!("nested more than {MAX_DEPTH} deep")));
     }
-    let kind = value
-        .get("type")
-        .and_then(Value::as_str)
-        .ok_or_else(|| TokenizerError::invalid(field, format!("no type; expected one of {}", known.join(", "))))?;
+    let kind = value.get("type").and_then(Value::as_str).ok_or_else(|| {
+        TokenizerError::invalid(field, format!("no type; expected one of {}", known.join(", ")))
+    })?;
     if !known.contains(&kind) {
         return Err(TokenizerError::unsupported(format!("{field}.type"), kind, known.join(", ")));
     }
@@ -153,7 +152,11 @@ fn model(value: Value) -> Result<TokenModel, TokenizerError> {
             model
         }
         other => {
-            return Err(TokenizerError::unsupported("model.type", other, "BPE, WordPiece, WordLevel, Unigram"));
+            return Err(TokenizerError::unsupported(
+                "model.type",
+                other,
+                "BPE, WordPiece, WordLevel, Unigram",
+            ));
         }
     };
     Ok(TokenModel::Library(model))
@@ -260,7 +263,9 @@ fn vocabulary(value: &mut Map<String, Value>) -> Result<Vocab, TokenizerError> {
         .into_iter()
         .map(|(token, id)| match id.as_u64().and_then(|id| u32::try_from(id).ok()) {
             Some(id) => Ok((token, id)),
-            None => Err(TokenizerError::invalid(format!("model.vocab[{token:?}]"), format!("{id} is not an id"))),
+            None => {
+                Err(TokenizerError::invalid(format!("model.vocab[{token:?}]"), format!("{id} is not an id")))
+            }
         })
         .collect()
 }
@@ -279,9 +284,10 @@ fn flag(value: &Map<String, Value>, name: &str) -> Result<bool, TokenizerError> 
     match value.get(name) {
         None | Some(Value::Null) => Ok(false),
         Some(Value::Bool(flag)) => Ok(*flag),
-        Some(other) => {
-            Err(TokenizerError::invalid(format!("model.{name}"), format!("is {other}; expected true or false")))
-        }
+        Some(other) => Err(TokenizerError::invalid(
+            format!("model.{name}"),
+            format!("is {other}; expected true or false"),
+        )),
     }
 }
 

@@ -95,7 +95,7 @@ impl Checkpoint {
         }
         let file = SourceFile::open(&index)?;
         let shards = ShardIndex::read(&file)?;
-        for (number, shard) in shards.files.iter().enumerate() {
+        for shard in &shards.files {
             let shard_path = path.join(shard);
             if !exists(&shard_path)? {
                 // Named by a tensor that needs it: that is what the index says, and what will be missing.
@@ -103,7 +103,6 @@ impl Checkpoint {
                 let problem = format!("the index puts it into {shard:?}, which is missing");
                 return Err(WeightsError::tensor(&index, tensor, problem));
             }
-            debug_assert_eq!(number, checkpoint.files.len());
             checkpoint.add_safetensors(&shard_path)?;
         }
         for (tensor, shard) in &shards.tensors {
@@ -126,9 +125,16 @@ impl Checkpoint {
             checkpoint.add(file, header.tensors)?;
             return Ok(checkpoint);
         };
+        let mut given = Some((file, header));
         for (part, part_path) in gguf_parts(path, number, count)?.into_iter().enumerate() {
-            let file = SourceFile::open(&part_path)?;
-            let header = gguf::parse(&file, &part_path)?;
+            let (file, header) = match given.take_if(|_| part == number) {
+                Some(given) => given,
+                None => {
+                    let file = SourceFile::open(&part_path)?;
+                    let header = gguf::parse(&file, &part_path)?;
+                    (file, header)
+                }
+            };
             if gguf_split(&header.metadata)? != Some((part, count)) {
                 let problem = format!("it does not say that this is part {} of {count}", part + 1);
                 return Err(WeightsError::key(&part_path, "split.no", problem));

@@ -79,6 +79,9 @@ pub enum WeightsError {
         /// The element type as the file names it.
         dtype: String,
     },
+    /// [`super::dequantize`] was asked for a type that it does not decode.
+    #[error("element type {0} cannot be decoded")]
+    Undecodable(super::DType),
     /// A file has another length now than when it was opened.
     #[error("{}: the file changed while it was open: it had {expected} bytes and has {found} now", .path.display())]
     Changed {
@@ -144,7 +147,7 @@ impl WeightsError {
             | Self::Key { .. }
             | Self::MissingTensor { .. }
             | Self::MissingKey { .. } => ErrorKind::InvalidModel,
-            Self::UnsupportedType { .. } => ErrorKind::Unsupported,
+            Self::UnsupportedType { .. } | Self::Undecodable(_) => ErrorKind::Unsupported,
             Self::Rows { .. } | Self::Buffer { .. } => ErrorKind::Internal,
             Self::Cancelled => ErrorKind::Cancelled,
         }

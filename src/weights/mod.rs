@@ -29,3 +29,6 @@ pub use file::ReadAt;
 pub use gguf::{Array, Metadata, Value};
 pub use progress::{LoadPhase, LoadProgress};
 pub use tensor::TensorInfo;
+
+#[cfg(test)]
+mod tests;

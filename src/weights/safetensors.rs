@@ -98,7 +98,7 @@ fn check_entry(
     {
         return Err(wrong(format!("{} of shape {shape:?} does not take {bytes} bytes", entry.dtype)));
     }
-    Ok(TensorInfo { dtype, type_name: entry.dtype, shape, file: 0, offset: start + from, bytes, name })
+    Ok(TensorInfo { dtype, type_name: entry.dtype.into(), shape, file: 0, offset: start + from, bytes, name })
 }
 
 /// Where the last tensor ends; the error names the tensor that is preceded by bytes of none.

@@ -1,5 +1,6 @@
 //! What a file says about one tensor.
 
+use std::borrow::Cow;
 use std::path::Path;
 
 use super::dtype::DType;
@@ -13,7 +14,7 @@ pub(crate) const MAX_RANK: usize = 8;
 pub struct TensorInfo {
     pub(crate) name: String,
     pub(crate) dtype: DType,
-    pub(crate) type_name: String,
+    pub(crate) type_name: Cow<'static, str>,
     pub(crate) shape: Vec<usize>,
     /// Which of the checkpoint's files.
     pub(crate) file: usize,
@@ -62,6 +63,11 @@ impl TensorInfo {
     /// The bytes that the tensor takes in its file.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// Where the tensor's bytes start in its file.
+    pub fn offset(&self) -> u64 {
+        self.offset
     }
 
     /// The bytes of one row; `None` for [`DType::Other`].

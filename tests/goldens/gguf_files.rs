@@ -10,13 +10,13 @@ use sha2::{Digest, Sha256};
 use super::{Outcome, Verdict, children, json};
 
 /// Compares one item.
-pub fn run(path: &Path) -> Outcome {
+pub(crate) fn run(path: &Path) -> Outcome {
     dequantisation(path)
 }
 
 /// Every tensor, widened to `f32`, against the SHA-256 of what gguf-py makes of it, and the rows that stand verbatim
 /// in `*.golden.safetensors` (tensors `dequant.NAME`) against theirs.
-pub fn dequantisation(path: &Path) -> Outcome {
+pub(crate) fn dequantisation(path: &Path) -> Outcome {
     let Some(entry) = entry(path)? else {
         return Err("no *golden.json beside it has an entry for it".into());
     };

@@ -37,7 +37,9 @@ pub fn run(path: &Path) -> Outcome {
 pub(crate) fn report(wrong: Vec<String>, total: usize) -> Outcome {
     match wrong.first() {
         None => Ok(Verdict::Ran),
-        Some(_) => Err(format!("{} of {total} differ: {}", wrong.len(), wrong[..wrong.len().min(8)].join("; "))),
+        Some(_) => {
+            Err(format!("{} of {total} differ: {}", wrong.len(), wrong[..wrong.len().min(8)].join("; ")))
+        }
     }
 }
 
@@ -65,7 +67,11 @@ fn compare(
         equal("ids_transformers", &configured.encode(text, AddSpecial::Yes), &as_configured)?;
     }
     equal("decoded", &tokenizer.decode(&expected, false), &text_of(case, "decoded")?)?;
-    equal("decoded_skip_special", &tokenizer.decode(&expected, true), &text_of(case, "decoded_skip_special")?)?;
+    equal(
+        "decoded_skip_special",
+        &tokenizer.decode(&expected, true),
+        &text_of(case, "decoded_skip_special")?,
+    )?;
 
     let pieces = case["stream"].as_array().ok_or("no stream")?;
     let mut stream = StreamDecoder::new(tokenizer.clone(), true);

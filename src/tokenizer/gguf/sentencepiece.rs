@@ -197,11 +197,12 @@ impl ScoredPairs {
         if let Some(last) = symbols.last_mut() {
             last.next = None;
         }
-        let mut queue: BinaryHeap<Candidate> = (1..symbols.len())
-            .filter_map(|right| self.candidate(text, &symbols, right - 1, right))
-            .collect();
+        let mut queue: BinaryHeap<Candidate> =
+            (1..symbols.len()).filter_map(|right| self.candidate(text, &symbols, right - 1, right)).collect();
         while let Some(pair) = queue.pop() {
-            let (Some(&left), Some(&right)) = (symbols.get(pair.left), symbols.get(pair.right)) else { continue };
+            let (Some(&left), Some(&right)) = (symbols.get(pair.left), symbols.get(pair.right)) else {
+                continue;
+            };
             // Either side has been joined with something else since: a joined right side is empty.
             if left.next != Some(pair.right) || left.start != pair.start || right.end != pair.end {
                 continue;

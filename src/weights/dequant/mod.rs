@@ -15,17 +15,12 @@ use super::error::WeightsError;
 /// Widens the encoded elements in `bytes`, which are whole blocks, to `out`.
 ///
 /// # Errors
-/// [`WeightsError::Buffer`] when `bytes` is not what `out.len()` elements take; [`WeightsError::File`] for
-/// [`DType::Other`].
+/// [`WeightsError::Buffer`] when `bytes` is not what `out.len()` elements take; [`WeightsError::Undecodable`]
+/// for [`DType::Other`].
 pub fn dequantize(dtype: DType, bytes: &[u8], out: &mut [f32]) -> Result<(), WeightsError> {
     let what = || format!("decoding {dtype}");
     if !dtype.is_supported() {
-        return Err(WeightsError::Buffer {
-            what: "decoding an unsupported element type".to_owned(),
-            unit: "elements",
-            expected: 0,
-            found: out.len() as u64,
-        });
+        return Err(WeightsError::Undecodable(dtype));
     }
     match dtype.bytes_for(out.len() as u64) {
         Some(expected) if expected == bytes.len() as u64 => {}
@@ -70,7 +65,7 @@ pub fn dequantize(dtype: DType, bytes: &[u8], out: &mut [f32]) -> Result<(), Wei
         DType::Q4K => blocks(bytes, out, kquants::q4_k),
         DType::Q5K => blocks(bytes, out, kquants::q5_k),
         DType::Q6K => blocks(bytes, out, kquants::q6_k),
-        DType::Other => {}
+        DType::Other => return Err(WeightsError::Undecodable(dtype)),
     }
     Ok(())
 }
@@ -163,6 +158,7 @@ mod tests {
         assert_eq!(error.to_string(), "decoding Q4_0: the buffer holds 31 elements, 32 are needed");
         let error = dequantize(DType::Q4_0, &[0; 17], &mut [0.0; 32]).unwrap_err();
         assert_eq!(error.to_string(), "decoding Q4_0: the buffer holds 17 bytes, 18 are needed");
-        assert!(dequantize(DType::Other, &[], &mut []).is_err());
+        let error = dequantize(DType::Other, &[], &mut []).unwrap_err();
+        assert_eq!(error.to_string(), "element type other cannot be decoded");
     }
 }

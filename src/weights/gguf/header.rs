@@ -10,12 +10,17 @@ use crate::weights::error::WeightsError;
 use crate::weights::file::ReadAt;
 use crate::weights::tensor::{MAX_RANK, TensorInfo, check_names, check_overlaps, checked_shape};
 
+const NOT_GGUF: &str =
+    "does not start with \"GGUF\"; GGUF files and directories with safetensors are accepted";
+
 /// The first four bytes of every GGUF file.
 const MAGIC: [u8; 4] = *b"GGUF";
 
 /// Metadata and descriptions may take this much; the largest vocabularies need about a tenth. What is read is kept in
 /// memory, and a sparse file costs nobody anything.
 const MAX_HEADER_BYTES: u64 = 128 << 20;
+/// Ten times what the largest published models have.
+const MAX_TENSORS: usize = 1 << 20;
 const MAX_KEY_BYTES: u64 = 65_535;
 const DEFAULT_ALIGNMENT: u64 = 32;
 
@@ -46,6 +51,9 @@ pub fn parse<R: ReadAt + ?Sized>(source: &R, path: &Path) -> Result<Header, Weig
     let count = cursor
         .count("tensors", tensor_count, 24)
         .map_err(|fault| fault.of_place(path, "the number of tensors"))?;
+    if count > MAX_TENSORS {
+        return Err(WeightsError::file(path, format!("{count} tensors; up to {MAX_TENSORS} are accepted")));
+    }
     let mut tensors = Vec::new();
     let mut sized = Vec::new();
     for index in 0..count {
@@ -70,7 +78,7 @@ fn preamble<R: ReadAt + ?Sized>(
     let in_preamble = |fault: Fault| fault.of_place(path, "the first bytes");
     let magic: [u8; 4] = cursor.array().map_err(in_preamble)?;
     if magic != MAGIC {
-        return Err(WeightsError::file(path, "is not a GGUF file: it does not start with \"GGUF\""));
+        return Err(WeightsError::file(path, NOT_GGUF));
     }
     let version = cursor.u32().map_err(in_preamble)?;
     match version {
@@ -141,7 +149,7 @@ fn read_tensor<R: ReadAt + ?Sized>(
     let tensor = TensorInfo {
         name,
         dtype: kind.dtype,
-        type_name: kind.name.into_owned(),
+        type_name: kind.name,
         shape,
         file: 0,
         offset,
@@ -170,20 +178,7 @@ fn read_description<R: ReadAt + ?Sized>(
     let kind = TensorType::from_number(cursor.u32()?);
     let columns = shape.last().map_or(1, |&size| size as u64);
     let rows = shape.split_last().map_or(1, |(_, outer)| outer.iter().product::<usize>() as u64);
-    let row = kind.bytes_for(columns).map_err(|()| {
-        Fault::Bad(format!(
-            "rows of {columns} elements are not whole blocks of {} ({})",
-            kind.block_elements(),
-            kind.name
-        ))
-    })?;
-    let bytes = match row {
-        None => None,
-        Some(row) => {
-            let bytes = row.checked_mul(rows);
-            Some(bytes.ok_or_else(|| Fault::Bad(format!("the size of its shape {shape:?} overflows")))?)
-        }
-    };
+    let bytes = kind.bytes_for(rows, columns).map_err(Fault::Bad)?;
     let offset = cursor.u64()?;
     if !offset.is_multiple_of(alignment) {
         return Err(Fault::Bad(format!(

@@ -48,18 +48,19 @@ impl TensorType {
         }
     }
 
-    /// The elements of a block, 1 where that is not known.
-    pub(super) fn block_elements(&self) -> u64 {
-        self.block.map_or(1, |(elements, _)| elements)
-    }
-
-    /// The bytes of `elements`: `Err` when they are ragged or overflow, `Ok(None)` for types of unknown layout.
-    pub(super) fn bytes_for(&self, elements: u64) -> Result<Option<u64>, ()> {
-        match self.block {
-            None => Ok(None),
-            Some((block_elements, block_bytes)) => {
-                block_layout_bytes(elements, block_elements, block_bytes).map(Some).ok_or(())
-            }
+    /// The bytes of `rows` rows of `columns` elements, `None` for types of unknown layout; the error is the problem.
+    pub(super) fn bytes_for(&self, rows: u64, columns: u64) -> Result<Option<u64>, String> {
+        let Some((block_elements, block_bytes)) = self.block else { return Ok(None) };
+        if !columns.is_multiple_of(block_elements) {
+            let name = &self.name;
+            return Err(format!(
+                "rows of {columns} elements are not whole blocks of {block_elements} ({name})"
+            ));
+        }
+        let row = block_layout_bytes(columns, block_elements, block_bytes);
+        match row.and_then(|row| row.checked_mul(rows)) {
+            Some(bytes) => Ok(Some(bytes)),
+            None => Err(format!("the size of {rows} rows of {columns} elements ({}) overflows", self.name)),
         }
     }
 }
