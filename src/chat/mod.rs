@@ -5,6 +5,7 @@
 mod environment;
 mod error;
 mod generation;
+mod source;
 mod template;
 mod values;
 mod write;

@@ -15,6 +15,8 @@ mod stream;
 
 use std::collections::HashSet;
 
+use crate::weights::{Checkpoint, Format, Metadata};
+
 use self::decode::{DecodeState, Decoder};
 use self::frame::Frame;
 use self::load::Parts;
@@ -70,6 +72,33 @@ impl Tokenizer {
             config::apply(config, &mut parts)?;
         }
         Self::build(parts)
+    }
+
+    /// Rebuilds the tokenizer that a GGUF file describes: `tokenizer.ggml.model` is `llama` (SentencePiece byte
+    /// pairs with scores), `gpt2` (byte-level pairs with merges) or `bert` (WordPiece).
+    ///
+    /// # Errors
+    /// Keys are missing or contradict each other, or the model or pre-tokenizer is of an unknown kind.
+    pub fn from_gguf(metadata: &Metadata) -> Result<Self, TokenizerError> {
+        Self::build(gguf::parts(metadata)?)
+    }
+
+    /// The tokenizer of a checkpoint: tokenizer.json and tokenizer_config.json of a folder, the metadata of a GGUF
+    /// file.
+    ///
+    /// # Errors
+    /// There is none, it cannot be read, or what [`from_files`](Self::from_files) and
+    /// [`from_gguf`](Self::from_gguf) say.
+    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, TokenizerError> {
+        let missing = || TokenizerError::Missing { path: checkpoint.path().display().to_string() };
+        if checkpoint.format() == Format::Gguf {
+            let metadata = checkpoint.metadata();
+            metadata.get("tokenizer.ggml.model").ok_or_else(missing)?;
+            return Self::from_gguf(metadata);
+        }
+        let file = checkpoint.read_small("tokenizer.json").map_err(gguf::read)?.ok_or_else(missing)?;
+        let config = checkpoint.read_small("tokenizer_config.json").map_err(gguf::read)?;
+        Self::from_files(&file, config.as_deref())
     }
 
     fn build(parts: Parts) -> Result<Self, TokenizerError> {

@@ -9,7 +9,62 @@
 use std::cmp::Ordering;
 use std::collections::{BinaryHeap, HashMap};
 
-use tokenizers::Token;
+use tokenizers::normalizers::{Prepend, Replace, Sequence};
+use tokenizers::{NormalizerWrapper, Token, TokenizerImpl};
+
+use super::read;
+use super::vocabulary::{TokenKind, Vocabulary};
+use crate::tokenizer::TokenizerError;
+use crate::tokenizer::bytes::byte_token;
+use crate::tokenizer::decode::Decoder;
+use crate::tokenizer::load::Parts;
+use crate::tokenizer::model::TokenModel;
+use crate::weights::Metadata;
+
+/// What stands for a space in tokens.
+const SPACE: &str = "\u{2581}";
+
+/// The tokenizer of a `llama` vocabulary.
+pub(super) fn parts(metadata: &Metadata) -> Result<Parts, TokenizerError> {
+    let vocabulary = Vocabulary::read(metadata)?;
+    let scores = metadata.require_f32_array("tokenizer.ggml.scores").map_err(read)?;
+    if scores.len() != vocabulary.tokens.len() {
+        return Err(TokenizerError::invalid(
+            "tokenizer.ggml.scores",
+            format!("has {} entries for {} tokens", scores.len(), vocabulary.tokens.len()),
+        ));
+    }
+    let added_space = vocabulary.flag("tokenizer.ggml.add_space_prefix", true)?;
+    let mut pieces = HashMap::new();
+    let mut bytes = Box::new([None; 256]);
+    for ((id, token, kind), &score) in vocabulary.iter().zip(scores.iter()) {
+        match (kind, byte_token(token)) {
+            (TokenKind::Byte, Some(byte)) => bytes[usize::from(byte)] = Some(id),
+            (TokenKind::Normal | TokenKind::UserDefined, _) if !token.is_empty() => {
+                pieces.insert(token.to_owned(), Piece { id, score });
+            }
+            _ => {}
+        }
+    }
+    let unknown = vocabulary.first_id(&["tokenizer.ggml.unknown_token_id"])?;
+    let ids = vocabulary.iter().map(|(id, token, _)| (token.to_owned(), id)).collect();
+    let tokens = vocabulary.tokens.to_vec();
+    let model = ScoredPairs { tokens, ids, pieces, bytes, unknown };
+    let mut pipeline = TokenizerImpl::new(TokenModel::Scored(model));
+    let mut normalizers: Vec<NormalizerWrapper> = Vec::new();
+    if added_space {
+        normalizers.push(Prepend::new(SPACE.to_owned()).into());
+    }
+    let replace =
+        Replace::new(" ", SPACE).map_err(|e| TokenizerError::invalid("tokenizer.ggml.model", e))?;
+    normalizers.push(replace.into());
+    pipeline
+        .with_normalizer(Some(Sequence::new(normalizers)))
+        .map_err(|e| TokenizerError::invalid("tokenizer.ggml.model", e))?;
+    vocabulary.add_to(&mut pipeline)?;
+    let decoder = Decoder::sentencepiece(added_space);
+    Ok(Parts { pipeline, frame: vocabulary.frame(true, false)?, decoder })
+}
 
 /// A vocabulary whose tokens have scores.
 #[derive(Debug)]
@@ -20,14 +75,16 @@ pub(in crate::tokenizer) struct ScoredPairs {
     ids: HashMap<String, u32>,
     /// The tokens that text can be joined into.
     pieces: HashMap<String, Piece>,
+    /// The ids of the byte tokens.
     bytes: Box<[Option<u32>; 256]>,
+    /// What stands for a character that is no token and whose bytes are none.
     unknown: Option<u32>,
 }
 
 #[derive(Debug, Clone, Copy)]
-pub(in crate::tokenizer) struct Piece {
-    pub(in crate::tokenizer) id: u32,
-    pub(in crate::tokenizer) score: f32,
+struct Piece {
+    id: u32,
+    score: f32,
 }
 
 /// A stretch of text that is one token so far, linked to its neighbours.
@@ -69,18 +126,6 @@ impl PartialEq for Candidate {
 impl Eq for Candidate {}
 
 impl ScoredPairs {
-    /// `pieces` are the tokens that text can be joined into, `bytes` the ids of the byte tokens, `unknown` what
-    /// stands for a character that has neither.
-    pub(in crate::tokenizer) fn new(
-        tokens: Vec<String>,
-        ids: HashMap<String, u32>,
-        pieces: HashMap<String, Piece>,
-        bytes: Box<[Option<u32>; 256]>,
-        unknown: Option<u32>,
-    ) -> Self {
-        Self { tokens, ids, pieces, bytes, unknown }
-    }
-
     pub(in crate::tokenizer) fn len(&self) -> usize {
         self.tokens.len()
     }
