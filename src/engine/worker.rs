@@ -19,7 +19,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) enum Message {
     Submit(Box<Submission>),
     Cancel(RequestId),
-    Shutdown,
+    /// Look whether the engine was closed.
+    Wake,
 }
 
 /// A request on its way to the worker.
@@ -100,7 +101,6 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     /// New requests received and not yet seen to leave the queue.
     new: usize,
-    closing: bool,
 }
 
 impl Worker {
@@ -112,19 +112,20 @@ impl Worker {
     ) -> Self {
         let sampler = Sampler::new(executor.vocab_size());
         let (clients, verdicts) = (HashMap::new(), Vec::new());
-        Self { scheduler, executor, sampler, clients, verdicts, receiver, shared, new: 0, closing: false }
+        Self { scheduler, executor, sampler, clients, verdicts, receiver, shared, new: 0 }
     }
 
-    /// Serves until told to shut down. Parked in the channel while there is nothing to do.
+    /// Serves until the engine is closed. Parked in the channel while there is nothing to do.
     pub(crate) fn run(mut self) {
-        while !self.closing {
+        while !self.shared.is_closed() {
             if self.scheduler.has_work() {
                 self.step();
             } else {
                 self.publish();
                 match self.receiver.recv() {
                     Ok(message) => self.receive(message),
-                    Err(_) => self.closing = true,
+                    // Nobody can ever submit again.
+                    Err(_) => break,
                 }
             }
             while let Ok(message) = self.receiver.try_recv() {
@@ -142,7 +143,7 @@ impl Worker {
             Message::Cancel(id) => {
                 self.scheduler.cancel(id);
             }
-            Message::Shutdown => self.closing = true,
+            Message::Wake => {}
         }
     }
 
