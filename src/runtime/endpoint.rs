@@ -68,13 +68,10 @@ impl Endpoint {
             Some(progress) => progress.as_mut(),
             None => &mut silent,
         };
-        let tokenizer = Tokenizer::from_files(
-            &checkpoint.read_small("tokenizer.json")?.unwrap_or_default(),
-            checkpoint.read_small("tokenizer_config.json")?.as_deref(),
-        )?;
+        let tokenizer = Tokenizer::from_checkpoint(checkpoint)?;
         let template = match &options.chat_template {
-            Some(source) => Some(ChatTemplate::new(source, TemplateTokens::default())?),
-            None => None,
+            Some(source) => Some(ChatTemplate::new(source, TemplateTokens::from_checkpoint(checkpoint)?)?),
+            None => ChatTemplate::from_checkpoint(checkpoint)?,
         };
         let version = match options.version.take() {
             Some(version) if version.trim().is_empty() => {
