@@ -1,1 +1,29 @@
-//! (to come)
+//! The OpenAI-compatible request and response types.
+//!
+//! Requests are read strictly: unknown fields, duplicate keys and fields of the API that are not supported yet are
+//! refused by name, so that nothing is accepted and then ignored. Responses print as the OpenAI API prints them.
+
+pub mod chat;
+pub mod chat_response;
+pub mod completion;
+pub mod completion_response;
+pub mod error_body;
+mod json;
+pub mod options;
+#[cfg(test)]
+mod tests;
+pub mod usage;
+
+pub use chat::{ChatMessage, ChatRequest, Content, ContentPart, Role};
+pub use chat_response::{
+    ChatChoice, ChatChunk, ChatChunkChoice, ChatChunkObject, ChatDelta, ChatLogprobs, ChatResponse,
+    ChatResponseObject, ResponseMessage, TokenLogprob, TopLogprob,
+};
+pub use completion::{CompletionRequest, Prompt};
+pub use completion_response::{
+    CompletionChoice, CompletionChunk, CompletionChunkChoice, CompletionLogprobs, CompletionObject,
+    CompletionResponse, TopLogprobs,
+};
+pub use error_body::{ErrorBody, ErrorDetail};
+pub use options::{GenerationOptions, StreamOptions};
+pub use usage::{FinishReason, PromptTokensDetails, Usage};

@@ -1,0 +1,582 @@
+//! The published shapes, row by row: what is accepted, what is refused and under which name, what is printed.
+#![allow(clippy::unwrap_used)]
+
+use proptest::collection::{btree_map, vec};
+use proptest::option;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::chat_response::*;
+use super::completion_response::*;
+use super::*;
+use crate::error::ErrorKind;
+
+fn chat(extra: &str) -> crate::Result<ChatRequest> {
+    ChatRequest::from_json(
+        format!(r#"{{"model":"m","messages":[{{"role":"user","content":"hi"}}]{extra}}}"#).as_bytes(),
+    )
+}
+
+fn completion(extra: &str) -> crate::Result<CompletionRequest> {
+    CompletionRequest::from_json(format!(r#"{{"model":"m","prompt":"hi"{extra}}}"#).as_bytes())
+}
+
+fn messages(list: &str) -> crate::Result<ChatRequest> {
+    ChatRequest::from_json(format!(r#"{{"model":"m","messages":{list}}}"#).as_bytes())
+}
+
+fn prompt(prompt: &str) -> crate::Result<CompletionRequest> {
+    CompletionRequest::from_json(format!(r#"{{"model":"m","prompt":{prompt}}}"#).as_bytes())
+}
+
+#[track_caller]
+fn refused<T: std::fmt::Debug>(result: crate::Result<T>, kind: ErrorKind, param: &str) {
+    let error = result.unwrap_err();
+    assert_eq!((error.kind(), error.param()), (kind, Some(param)), "{error}");
+    assert!(
+        error.message().contains(param.split(['.', '[']).next().unwrap()),
+        "the message names the field: {error}"
+    );
+    assert!(!error.message().contains('\n'));
+}
+
+/// Fields that chat and completion share: accepted values, refused values.
+const SHARED: &[(&str, &[&str], &[&str])] = &[
+    ("max_tokens", &["1", "4294967295", "null"], &["0", "-1", "1.5", "4294967296", "\"9\"", "1e30"]),
+    ("temperature", &["0", "0.7", "2", "2.0", "null"], &["-0.1", "2.1", "\"hot\"", "true", "1e300", "[]"]),
+    ("top_p", &["0.001", "1", "null"], &["0", "1.01", "-1", "\"1\""]),
+    ("top_k", &["1", "50", "null"], &["0", "-1", "2.5"]),
+    ("min_p", &["0", "1", "0.05", "null"], &["-0.1", "1.1", "{}"]),
+    ("repetition_penalty", &["0.5", "1", "1.3", "null"], &["0", "-1", "1e39"]),
+    ("frequency_penalty", &["-2", "0", "2", "null"], &["-2.1", "2.1"]),
+    ("presence_penalty", &["-2", "0", "2", "null"], &["-2.1", "2.1"]),
+    ("logit_bias", &["{}", r#"{"0":-100,"4294967295":100}"#, "null"], &["[]", "1"]),
+    (
+        "seed",
+        &["0", "-9223372036854775808", "18446744073709551615", "null"],
+        &["1.5", "18446744073709551616", "\"1\""],
+    ),
+    ("stop", &["\"a\"", "[]", r#"["a","b","c","d"]"#, "null"], &["\"\"", "1", r#"["a","b","c","d","e"]"#]),
+    ("stop_token_ids", &["[]", "[0,7]", "null"], &["7", "\"7\""]),
+    ("stream", &["true", "false", "null"], &["1", "\"true\""]),
+    ("stream_options", &["null"], &["true", "[]", "{}"]),
+    ("user", &["\"u\"", "null"], &["1"]),
+    ("client_request_id", &["\"u\"", "null"], &["1"]),
+    ("n", &["1", "null"], &["0", "-1", "1.0", "\"1\""]),
+];
+
+#[test]
+fn shared_fields_are_accepted_within_their_ranges() {
+    for (name, accepted, wrong) in SHARED {
+        for value in *accepted {
+            let extra = format!(r#","{name}":{value}"#);
+            chat(&extra).unwrap();
+            completion(&extra).unwrap();
+        }
+        for value in *wrong {
+            let extra = format!(r#","{name}":{value}"#);
+            let param = if *value == "\"\"" { "stop" } else { name };
+            refused(chat(&extra), ErrorKind::InvalidRequest, param);
+            refused(completion(&extra), ErrorKind::InvalidRequest, param);
+        }
+    }
+}
+
+#[test]
+fn errors_inside_fields_have_their_own_path() {
+    use ErrorKind::InvalidRequest;
+    refused(chat(r#","stop":["a",""]"#), InvalidRequest, "stop[1]");
+    refused(chat(r#","stop":["a",1]"#), InvalidRequest, "stop[1]");
+    refused(chat(r#","stop_token_ids":[1,-1]"#), InvalidRequest, "stop_token_ids[1]");
+    refused(chat(r#","logit_bias":{"5":100.5}"#), InvalidRequest, "logit_bias.5");
+    refused(chat(r#","logit_bias":{"5":"x"}"#), InvalidRequest, "logit_bias.5");
+    for id in ["05", "x", "-1", "4294967296", ""] {
+        refused(chat(&format!(r#","logit_bias":{{"{id}":1}}"#)), InvalidRequest, &format!("logit_bias.{id}"));
+    }
+    refused(
+        chat(r#","stream":true,"stream_options":{"usage":true}"#),
+        InvalidRequest,
+        "stream_options.usage",
+    );
+    refused(
+        chat(r#","stream":true,"stream_options":{"include_usage":1}"#),
+        InvalidRequest,
+        "stream_options.include_usage",
+    );
+    refused(
+        chat(r#","stream":true,"stream_options":{"include_obfuscation":true}"#),
+        ErrorKind::Unsupported,
+        "stream_options.include_obfuscation",
+    );
+    refused(chat(r#","temperature":1,"temperature":1"#), InvalidRequest, "temperature");
+    refused(
+        messages(r#"[{"role":"user","content":"a","content":"b"}]"#),
+        InvalidRequest,
+        "messages[0].content",
+    );
+    let error = chat(r#","temperature":2.5"#).unwrap_err();
+    assert_eq!(error.message(), "`temperature` is 2.5; accepted is a number from 0 to 2");
+}
+
+#[test]
+fn unknown_fields_are_refused_by_name() {
+    use ErrorKind::InvalidRequest;
+    refused(chat(r#","temprature":1"#), InvalidRequest, "temprature");
+    refused(chat(r#","temprature":null"#), InvalidRequest, "temprature");
+    refused(chat(r#","priority":1"#), InvalidRequest, "priority");
+    refused(chat(r#","prompt":"x""#), InvalidRequest, "prompt");
+    refused(chat(r#","echo":true"#), InvalidRequest, "echo");
+    refused(completion(r#","messages":[]"#), InvalidRequest, "messages");
+    refused(completion(r#","max_completion_tokens":1"#), InvalidRequest, "max_completion_tokens");
+    refused(
+        messages(r#"[{"role":"user","content":"a","contents":"b"}]"#),
+        InvalidRequest,
+        "messages[0].contents",
+    );
+    refused(
+        messages(r#"[{"role":"user","content":[{"type":"text","text":"a","x":1}]}]"#),
+        InvalidRequest,
+        "messages[0].content[0].x",
+    );
+}
+
+#[test]
+fn fields_that_are_not_implemented_pass_only_when_they_ask_for_nothing() {
+    for (name, nothing, something) in [
+        ("tools", "[]", r#"[{"type":"function","function":{"name":"f"}}]"#),
+        ("tool_choice", "\"none\"", "\"required\""),
+        ("parallel_tool_calls", "true", "false"),
+        ("functions", "[]", "[{}]"),
+        ("function_call", "\"none\"", r#"{"name":"f"}"#),
+        ("response_format", r#"{"type":"text"}"#, r#"{"type":"json_object"}"#),
+        ("modalities", r#"["text"]"#, r#"["text","audio"]"#),
+        ("audio", "null", "{}"),
+        ("store", "false", "true"),
+        ("metadata", "{}", r#"{"a":"b"}"#),
+        ("usage_context", "{}", r#"{"a":"b"}"#),
+        ("extra_params", "{}", r#"{"a":"b"}"#),
+        ("reasoning_effort", "null", "\"low\""),
+        ("n", "1", "2"),
+    ] {
+        chat(&format!(r#","{name}":{nothing}"#)).unwrap();
+        refused(chat(&format!(r#","{name}":{something}"#)), ErrorKind::Unsupported, name);
+    }
+    for (name, nothing, something) in [
+        ("suffix", "\"\"", "\"x\""),
+        ("error_behavior", "\"error\"", "\"truncate\""),
+        ("use_raw_prompt", "null", "true"),
+        ("best_of", "1", "2"),
+        ("n", "1", "5"),
+    ] {
+        completion(&format!(r#","{name}":{nothing}"#)).unwrap();
+        refused(completion(&format!(r#","{name}":{something}"#)), ErrorKind::Unsupported, name);
+    }
+}
+
+#[test]
+fn chat_messages() {
+    use ErrorKind::{InvalidRequest, Unsupported};
+    let request = messages(
+        r#"[{"role":"system","content":"Be brief."},{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
+            {"role":"assistant","content":"c","refusal":null,"tool_calls":[],"annotations":[]},{"role":"user","content":""}]"#,
+    )
+    .unwrap();
+    let said: Vec<_> = request.messages.iter().map(|m| (m.role.as_str(), m.content.text())).collect();
+    assert_eq!(
+        said,
+        [
+            ("system", "Be brief.".into()),
+            ("user", "ab".into()),
+            ("assistant", "c".into()),
+            ("user", "".into())
+        ]
+    );
+
+    refused(
+        ChatRequest::from_json(br#"{"messages":[{"role":"user","content":"a"}]}"#),
+        InvalidRequest,
+        "model",
+    );
+    refused(ChatRequest::from_json(br#"{"model":"m"}"#), InvalidRequest, "messages");
+    refused(ChatRequest::from_json(br#"{"model":7,"messages":[]}"#), InvalidRequest, "model");
+    refused(
+        ChatRequest::from_json(br#"{"model":"","messages":[{"role":"user","content":"a"}]}"#),
+        InvalidRequest,
+        "model",
+    );
+    refused(messages("[]"), InvalidRequest, "messages");
+    refused(messages("null"), InvalidRequest, "messages");
+    refused(messages("{}"), InvalidRequest, "messages");
+    refused(messages("[1]"), InvalidRequest, "messages[0]");
+    refused(messages(r#"[{"content":"a"}]"#), InvalidRequest, "messages[0].role");
+    refused(messages(r#"[{"role":"user"}]"#), InvalidRequest, "messages[0].content");
+    refused(messages(r#"[{"role":"user","content":null}]"#), InvalidRequest, "messages[0].content");
+    refused(messages(r#"[{"role":"user","content":[]}]"#), InvalidRequest, "messages[0].content");
+    refused(messages(r#"[{"role":1,"content":"a"}]"#), InvalidRequest, "messages[0].role");
+    refused(messages(r#"[{"role":"developer","content":"a"}]"#), InvalidRequest, "messages[0].role");
+    refused(
+        messages(r#"[{"role":"tool","content":"a","tool_call_id":"x"}]"#),
+        Unsupported,
+        "messages[0].role",
+    );
+    refused(messages(r#"[{"role":"user","name":"Bo","content":"a"}]"#), Unsupported, "messages[0].name");
+    refused(
+        messages(r#"[{"role":"assistant","content":null,"tool_calls":[{}]}]"#),
+        InvalidRequest,
+        "messages[0].content",
+    );
+    refused(messages(r#"[{"role":"assistant","tool_calls":[{}]}]"#), Unsupported, "messages[0].tool_calls");
+    refused(
+        messages(r#"[{"role":"user","content":"a"},{"role":"system","content":"b"}]"#),
+        InvalidRequest,
+        "messages[1].role",
+    );
+    let part = |part: &str| messages(&format!(r#"[{{"role":"user","content":[{part}]}}]"#));
+    refused(
+        part(r#"{"type":"image_url","image_url":{"url":"x"}}"#),
+        Unsupported,
+        "messages[0].content[0].type",
+    );
+    refused(part(r#"{"type":"song"}"#), InvalidRequest, "messages[0].content[0].type");
+    refused(part(r#"{"text":"a"}"#), InvalidRequest, "messages[0].content[0].type");
+    refused(part(r#"{"type":"text"}"#), InvalidRequest, "messages[0].content[0].text");
+    refused(part(r#"{"type":"text","text":1}"#), InvalidRequest, "messages[0].content[0].text");
+    refused(part("\"a\""), InvalidRequest, "messages[0].content[0]");
+}
+
+#[test]
+fn chat_limits_and_logprobs() {
+    use ErrorKind::InvalidRequest;
+    assert_eq!(chat(r#","max_completion_tokens":5"#).unwrap().options.max_tokens, Some(5));
+    chat(r#","max_completion_tokens":5,"max_tokens":null"#).unwrap();
+    refused(chat(r#","max_completion_tokens":5,"max_tokens":5"#), InvalidRequest, "max_completion_tokens");
+    refused(chat(r#","max_completion_tokens":0"#), InvalidRequest, "max_completion_tokens");
+    assert_eq!(chat(r#","logprobs":true,"top_logprobs":20"#).unwrap().top_logprobs, Some(20));
+    refused(chat(r#","logprobs":true,"top_logprobs":21"#), InvalidRequest, "top_logprobs");
+    refused(chat(r#","logprobs":false,"top_logprobs":0"#), InvalidRequest, "top_logprobs");
+    refused(chat(r#","top_logprobs":3"#), InvalidRequest, "top_logprobs");
+    refused(chat(r#","logprobs":1"#), InvalidRequest, "logprobs");
+}
+
+#[test]
+fn completion_fields() {
+    use ErrorKind::{InvalidRequest, Unsupported};
+    assert_eq!(prompt("\"hi\"").unwrap().prompt, Prompt::Text("hi".into()));
+    assert_eq!(prompt("[\"hi\"]").unwrap().prompt, Prompt::Text("hi".into()));
+    assert_eq!(prompt("[1,2]").unwrap().prompt, Prompt::Tokens(vec![1, 2]));
+    assert_eq!(prompt("[[1,2]]").unwrap().prompt, Prompt::Tokens(vec![1, 2]));
+    refused(prompt(r#"["a","b"]"#), Unsupported, "prompt");
+    refused(prompt("[[1],[2]]"), Unsupported, "prompt");
+    refused(prompt("[]"), InvalidRequest, "prompt");
+    refused(prompt("[[]]"), InvalidRequest, "prompt[0]");
+    refused(prompt("[true]"), InvalidRequest, "prompt[0]");
+    refused(prompt("[1,\"a\"]"), InvalidRequest, "prompt[1]");
+    refused(prompt("[1.5]"), InvalidRequest, "prompt[0]");
+    refused(prompt("[[1,-2]]"), InvalidRequest, "prompt[0][1]");
+    refused(prompt("null"), InvalidRequest, "prompt");
+    refused(CompletionRequest::from_json(br#"{"model":"m"}"#), InvalidRequest, "prompt");
+    refused(CompletionRequest::from_json(br#"{"prompt":"m"}"#), InvalidRequest, "model");
+    assert!(completion(r#","echo":true"#).unwrap().echo);
+    refused(completion(r#","echo":"yes""#), InvalidRequest, "echo");
+    assert_eq!(completion(r#","logprobs":5"#).unwrap().logprobs, Some(5));
+    assert_eq!(completion(r#","logprobs":0"#).unwrap().logprobs, Some(0));
+    refused(completion(r#","logprobs":6"#), InvalidRequest, "logprobs");
+    refused(completion(r#","logprobs":true"#), InvalidRequest, "logprobs");
+}
+
+#[test]
+fn requests_built_in_rust_are_validated_too() {
+    let request = ChatRequest::new("m", vec![ChatMessage::user("hi")]);
+    request.validate().unwrap();
+    for temperature in [f32::NAN, f32::INFINITY, -1.0] {
+        refused(
+            request.clone().temperature(temperature).validate(),
+            ErrorKind::InvalidRequest,
+            "temperature",
+        );
+    }
+    refused(request.clone().top_p(f32::NAN).validate(), ErrorKind::InvalidRequest, "top_p");
+    refused(
+        request.clone().repetition_penalty(f32::INFINITY).validate(),
+        ErrorKind::InvalidRequest,
+        "repetition_penalty",
+    );
+    refused(request.clone().max_tokens(0).validate(), ErrorKind::InvalidRequest, "max_tokens");
+    refused(request.clone().top_k(0).validate(), ErrorKind::InvalidRequest, "top_k");
+    refused(request.clone().stop("").validate(), ErrorKind::InvalidRequest, "stop[0]");
+    refused(request.logprobs(21).validate(), ErrorKind::InvalidRequest, "top_logprobs");
+    refused(CompletionRequest::new("m", vec![]).validate(), ErrorKind::InvalidRequest, "prompt");
+    refused(CompletionRequest::new("m", "x").logprobs(6).validate(), ErrorKind::InvalidRequest, "logprobs");
+}
+
+#[test]
+fn not_an_object() {
+    for text in ["[]", "1", "\"x\"", "null", "true"] {
+        let error = ChatRequest::from_json(text.as_bytes()).unwrap_err();
+        assert_eq!((error.kind(), error.param()), (ErrorKind::InvalidRequest, None));
+        CompletionRequest::from_json(text.as_bytes()).unwrap_err();
+    }
+}
+
+#[test]
+fn chat_response_prints_as_published() {
+    let response = ChatResponse {
+        id: "chatcmpl-1".into(),
+        object: ChatResponseObject::ChatCompletion,
+        created: 1_700_000_000,
+        model: "m-030424".into(),
+        choices: vec![ChatChoice {
+            index: 0,
+            message: ResponseMessage::assistant("Hi"),
+            logprobs: Some(ChatLogprobs {
+                content: vec![TokenLogprob {
+                    token: "Hi".into(),
+                    logprob: -0.1,
+                    bytes: Some(vec![72, 105]),
+                    top_logprobs: vec![TopLogprob {
+                        token: "Ho".into(),
+                        logprob: f32::NEG_INFINITY,
+                        bytes: None,
+                    }],
+                }],
+                refusal: None,
+            }),
+            finish_reason: FinishReason::Stop,
+        }],
+        usage: Usage::new(9, 1, 4),
+    };
+    let printed = serde_json::to_string(&response).unwrap();
+    assert_eq!(
+        printed,
+        concat!(
+            r#"{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m-030424","choices":[{"index":0,"#,
+            r#""message":{"role":"assistant","content":"Hi","refusal":null},"logprobs":{"content":[{"token":"Hi","logprob":-0.1,"#,
+            r#""bytes":[72,105],"top_logprobs":[{"token":"Ho","logprob":-9999.0,"bytes":null}]}],"refusal":null},"finish_reason":"stop"}],"#,
+            r#""usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":4}}}"#
+        )
+    );
+    let read: ChatResponse = serde_json::from_str(&printed).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), printed);
+}
+
+#[test]
+fn chat_chunks_print_as_published() {
+    let mut chunk = ChatChunk {
+        id: "chatcmpl-1".into(),
+        object: ChatChunkObject::ChatCompletionChunk,
+        created: 7,
+        model: "m".into(),
+        choices: vec![ChatChunkChoice {
+            index: 0,
+            delta: ChatDelta { role: Some(Role::Assistant), content: Some(String::new()) },
+            logprobs: None,
+            finish_reason: None,
+        }],
+        usage: None,
+    };
+    let head = r#"{"id":"chatcmpl-1","object":"chat.completion.chunk","created":7,"model":"m","choices":"#;
+    let first =
+        r#"[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]"#;
+    let check = |chunk: &ChatChunk, expected: String| {
+        assert_eq!(serde_json::to_string(chunk).unwrap(), expected);
+        assert_eq!(&serde_json::from_str::<ChatChunk>(&expected).unwrap(), chunk);
+    };
+    check(&chunk, format!("{head}{first}}}"));
+    chunk.usage = Some(None);
+    check(&chunk, format!("{head}{first},\"usage\":null}}"));
+    chunk.choices[0].delta = ChatDelta::default();
+    chunk.choices[0].finish_reason = Some(FinishReason::Length);
+    chunk.usage = None;
+    check(
+        &chunk,
+        format!(r#"{head}[{{"index":0,"delta":{{}},"logprobs":null,"finish_reason":"length"}}]}}"#),
+    );
+    chunk.choices.clear();
+    chunk.usage = Some(Some(Usage::new(1, 2, 0)));
+    let usage = r#"{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":0}}"#;
+    check(&chunk, format!(r#"{head}[],"usage":{usage}}}"#));
+}
+
+#[test]
+fn completions_print_as_published() {
+    let logprobs = CompletionLogprobs {
+        tokens: vec!["a".into(), "b".into()],
+        token_logprobs: vec![None, Some(-0.5)],
+        top_logprobs: vec![
+            None,
+            Some(TopLogprobs(vec![("b".into(), -0.5), ("c".into(), -1.5), ("b".into(), -9.0)])),
+        ],
+        text_offset: vec![0, 1],
+    };
+    let logprobs_printed = r#"{"tokens":["a","b"],"token_logprobs":[null,-0.5],"top_logprobs":[null,{"b":-0.5,"c":-1.5}],"text_offset":[0,1]}"#;
+    let response = CompletionResponse {
+        id: "cmpl-1".into(),
+        object: CompletionObject::TextCompletion,
+        created: 7,
+        model: "m".into(),
+        choices: vec![CompletionChoice {
+            text: "ab".into(),
+            index: 0,
+            logprobs: Some(logprobs.clone()),
+            finish_reason: FinishReason::Length,
+        }],
+        usage: Usage::new(1, 1, 0),
+    };
+    let head = r#"{"id":"cmpl-1","object":"text_completion","created":7,"model":"m","choices":"#;
+    let usage = r#"{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"prompt_tokens_details":{"cached_tokens":0}}"#;
+    let expected = format!(
+        r#"{head}[{{"text":"ab","index":0,"logprobs":{logprobs_printed},"finish_reason":"length"}}],"usage":{usage}}}"#
+    );
+    assert_eq!(serde_json::to_string(&response).unwrap(), expected);
+    let read: CompletionResponse = serde_json::from_str(&expected).unwrap();
+    assert_eq!(serde_json::to_string(&read).unwrap(), expected);
+
+    let chunk = CompletionChunk {
+        id: "cmpl-1".into(),
+        object: CompletionObject::TextCompletion,
+        created: 7,
+        model: "m".into(),
+        choices: vec![CompletionChunkChoice {
+            text: "a".into(),
+            index: 0,
+            logprobs: None,
+            finish_reason: None,
+        }],
+        usage: Some(None),
+    };
+    let expected =
+        format!(r#"{head}[{{"text":"a","index":0,"logprobs":null,"finish_reason":null}}],"usage":null}}"#);
+    assert_eq!(serde_json::to_string(&chunk).unwrap(), expected);
+    assert_eq!(serde_json::from_str::<CompletionChunk>(&expected).unwrap(), chunk);
+}
+
+fn options() -> impl Strategy<Value = GenerationOptions> {
+    let numbers = (
+        option::of(1u32..),
+        option::of(0f32..=2.0),
+        option::of(1e-6f32..=1.0),
+        option::of(1u32..),
+        option::of(0f32..=1.0),
+        option::of(1e-6f32..f32::MAX),
+        option::of(-2f32..=2.0),
+        option::of(-2f32..=2.0),
+    );
+    let rest = (
+        btree_map(any::<u32>(), -100f32..=100.0, 0..4),
+        option::of(any::<u64>()),
+        vec(".{1,4}", 0..=4),
+        vec(any::<u32>(), 0..4),
+        option::of(option::of(any::<bool>())),
+        option::of(".*"),
+        option::of(".*"),
+    );
+    (numbers, rest).prop_map(|(numbers, rest)| GenerationOptions {
+        max_tokens: numbers.0,
+        temperature: numbers.1,
+        top_p: numbers.2,
+        top_k: numbers.3,
+        min_p: numbers.4,
+        repetition_penalty: numbers.5,
+        frequency_penalty: numbers.6,
+        presence_penalty: numbers.7,
+        logit_bias: rest.0,
+        seed: rest.1,
+        stop: rest.2,
+        stop_token_ids: rest.3,
+        stream: rest.4.is_some(),
+        stream_options: rest.4.flatten().map(|include_usage| StreamOptions { include_usage }),
+        user: rest.5,
+        client_request_id: rest.6,
+    })
+}
+
+fn content() -> impl Strategy<Value = Content> {
+    prop_oneof![
+        ".*".prop_map(Content::Text),
+        vec(".*".prop_map(|text| ContentPart::Text { text }), 1..3).prop_map(Content::Parts),
+    ]
+}
+
+fn conversation() -> impl Strategy<Value = Vec<ChatMessage>> {
+    let turn = (prop_oneof![Just(Role::User), Just(Role::Assistant)], content());
+    (option::of(content()), vec(turn, 1..4)).prop_map(|(system, turns)| {
+        let system = system.map(|content| ChatMessage { role: Role::System, content });
+        system
+            .into_iter()
+            .chain(turns.into_iter().map(|(role, content)| ChatMessage { role, content }))
+            .collect()
+    })
+}
+
+/// JSON that looks like a request: the real field names with any values.
+fn near_request() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        prop_oneof![Just("user"), Just("text"), Just("")].prop_map(Value::from),
+    ];
+    let names = prop_oneof![
+        Just("model"),
+        Just("messages"),
+        Just("prompt"),
+        Just("role"),
+        Just("content"),
+        Just("type"),
+        Just("text"),
+        Just("stop"),
+        Just("seed"),
+        Just("n"),
+        Just("logit_bias"),
+        Just("tools"),
+        Just("5"),
+        Just("stream_options"),
+    ];
+    leaf.prop_recursive(5, 40, 4, move |inner| {
+        prop_oneof![
+            vec(inner.clone(), 0..4).prop_map(Value::from),
+            vec((names.clone(), inner), 0..6).prop_map(|entries| {
+                Value::Object(entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+            }),
+        ]
+    })
+}
+
+proptest! {
+    #[test]
+    fn chat_requests_read_back_as_they_were(
+        messages in conversation(), options in options(), top in option::of(option::of(0u8..=20)),
+    ) {
+        let request = ChatRequest {
+            model: "m".into(), messages, options, logprobs: top.is_some(), top_logprobs: top.flatten(),
+        };
+        let printed = serde_json::to_vec(&request).unwrap();
+        prop_assert_eq!(&ChatRequest::from_json(&printed).unwrap(), &request);
+        prop_assert_eq!(&serde_json::from_slice::<ChatRequest>(&printed).unwrap(), &request);
+    }
+
+    #[test]
+    fn completion_requests_read_back_as_they_were(
+        text in ".*", ids in vec(any::<u32>(), 0..4), options in options(), echo in any::<bool>(),
+        logprobs in option::of(0u8..=5),
+    ) {
+        let prompt = if ids.is_empty() { Prompt::Text(text) } else { Prompt::Tokens(ids) };
+        let request = CompletionRequest { model: "m".into(), prompt, options, echo, logprobs };
+        let printed = serde_json::to_vec(&request).unwrap();
+        prop_assert_eq!(&CompletionRequest::from_json(&printed).unwrap(), &request);
+        prop_assert_eq!(&serde_json::from_slice::<CompletionRequest>(&printed).unwrap(), &request);
+    }
+
+    #[test]
+    fn anything_near_a_request_is_read_or_refused(mut tree in near_request(), valid in any::<bool>()) {
+        if let (true, Some(map)) = (valid, tree.as_object_mut()) {
+            map.insert("model".into(), json!("m"));
+        }
+        let bytes = serde_json::to_vec(&tree).unwrap();
+        for error in [ChatRequest::from_json(&bytes).err(), CompletionRequest::from_json(&bytes).err()].into_iter().flatten() {
+            prop_assert!(matches!(error.kind(), ErrorKind::InvalidRequest | ErrorKind::Unsupported));
+            prop_assert!(!error.message().contains('\n') && error.message().len() < 400);
+        }
+    }
+}
