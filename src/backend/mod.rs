@@ -6,6 +6,7 @@
 pub mod batch;
 #[cfg(feature = "candle")]
 pub mod candle;
+pub mod cpu;
 mod error;
 pub mod source;
 

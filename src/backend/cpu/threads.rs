@@ -1,0 +1,228 @@
+//! The threads of one backend: they split the tasks of one operation among them, spin for a moment after it, and park.
+//!
+//! Nothing here is shared between backends, and nothing decides results: a task computes the same numbers whoever
+//! runs it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{JoinHandle, Thread};
+
+use parking_lot::Mutex;
+
+/// How often a thread looks for the next operation before it parks: long enough to bridge the pauses inside a step,
+/// short enough that an idle runtime burns nothing anybody would notice.
+const SPINS: u32 = 20_000;
+
+/// A borrowed task list: what to call, for which numbers.
+#[derive(Clone, Copy)]
+struct Job {
+    run: *const (dyn Fn(usize) + Sync),
+    tasks: usize,
+}
+
+struct Shared {
+    /// Counts operations; a change tells the helpers that `job` is a new one.
+    generation: AtomicUsize,
+    job: std::cell::UnsafeCell<Option<Job>>,
+    /// The next task that nobody has taken.
+    next: AtomicUsize,
+    /// Helpers that have not finished the current operation.
+    busy: AtomicUsize,
+    panicked: AtomicBool,
+    closing: AtomicBool,
+}
+
+// SAFETY: `job` is written only by the thread that holds `Threads::running`, while no helper is busy, and is published
+// by the release store of `generation`; helpers read it after the matching acquire load. What it points to is `Sync`.
+unsafe impl Sync for Shared {}
+// SAFETY: as above; the pointer is never followed after the operation that set it has ended.
+unsafe impl Send for Shared {}
+
+/// A set of threads that belong to one backend.
+pub(super) struct Threads {
+    shared: Arc<Shared>,
+    helpers: Vec<(Thread, Option<JoinHandle<()>>)>,
+    /// One operation at a time.
+    running: Mutex<()>,
+}
+
+impl Threads {
+    /// `count` threads, the calling one included. Fewer when the system has no more to give.
+    pub(super) fn new(count: usize) -> Self {
+        let shared = Arc::new(Shared {
+            generation: AtomicUsize::new(0),
+            job: std::cell::UnsafeCell::new(None),
+            next: AtomicUsize::new(0),
+            busy: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
+            closing: AtomicBool::new(false),
+        });
+        let helpers = (1..count)
+            .filter_map(|at| {
+                let shared = Arc::clone(&shared);
+                let name = format!("mr-compute-{at}");
+                let handle = std::thread::Builder::new().name(name).spawn(move || help(&shared)).ok()?;
+                Some((handle.thread().clone(), Some(handle)))
+            })
+            .collect();
+        Self { shared, helpers, running: Mutex::new(()) }
+    }
+
+    /// How many threads there are, the calling one included.
+    pub(super) fn count(&self) -> usize {
+        self.helpers.len() + 1
+    }
+
+    /// Calls `run` for every number below `tasks`, on all threads, and returns when all calls have.
+    ///
+    /// # Panics
+    /// If a call panics, after all others have ended.
+    pub(super) fn run(&self, tasks: usize, run: &(dyn Fn(usize) + Sync)) {
+        if tasks <= 1 || self.helpers.is_empty() {
+            (0..tasks).for_each(run);
+            return;
+        }
+        let _running = self.running.lock();
+        let shared = &*self.shared;
+        // SAFETY: the lifetime is erased only until this function returns, and it returns only when no helper is busy.
+        let run_erased = unsafe {
+            std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync + 'static)>(
+                run,
+            )
+        };
+        // SAFETY: no helper is busy, so none reads the job.
+        unsafe { *shared.job.get() = Some(Job { run: run_erased, tasks }) };
+        shared.next.store(0, Ordering::Relaxed);
+        shared.busy.store(self.helpers.len(), Ordering::Relaxed);
+        shared.generation.fetch_add(1, Ordering::Release);
+        for (thread, _) in &self.helpers {
+            thread.unpark();
+        }
+        // A panic of this thread's own tasks must wait for the helpers, who use what the caller's stack holds.
+        let mine = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| take(shared, tasks, run)));
+        let mut spins = 0;
+        while shared.busy.load(Ordering::Acquire) != 0 {
+            spins += 1;
+            // Where threads outnumber processors, the one that is waited for may need this one's.
+            if spins % SPINS == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
+        }
+        let theirs = shared.panicked.swap(false, Ordering::Relaxed);
+        if let Err(panic) = mine {
+            std::panic::resume_unwind(panic);
+        }
+        if theirs {
+            std::panic::resume_unwind(Box::new("a compute thread panicked"));
+        }
+    }
+}
+
+/// Takes tasks until there are none.
+fn take(shared: &Shared, tasks: usize, run: &(dyn Fn(usize) + Sync)) {
+    loop {
+        let task = shared.next.fetch_add(1, Ordering::Relaxed);
+        if task >= tasks {
+            return;
+        }
+        run(task);
+    }
+}
+
+/// The life of a helper.
+fn help(shared: &Shared) {
+    let mut seen = 0;
+    loop {
+        let mut spins = 0;
+        while shared.generation.load(Ordering::Acquire) == seen {
+            if shared.closing.load(Ordering::Relaxed) {
+                return;
+            }
+            spins += 1;
+            if spins < SPINS {
+                std::hint::spin_loop();
+            } else {
+                std::thread::park();
+            }
+        }
+        if shared.closing.load(Ordering::Relaxed) {
+            return;
+        }
+        seen = shared.generation.load(Ordering::Acquire);
+        // SAFETY: the operation cannot end, nor the job change, before this helper says that it is not busy.
+        if let Some(job) = unsafe { *shared.job.get() } {
+            // SAFETY: as above: what the job borrows lives until then.
+            let run = unsafe { &*job.run };
+            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| take(shared, job.tasks, run)));
+            if ran.is_err() {
+                shared.panicked.store(true, Ordering::Relaxed);
+            }
+        }
+        shared.busy.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.shared.closing.store(true, Ordering::Relaxed);
+        for (thread, handle) in &mut self.helpers {
+            thread.unpark();
+            if let Some(handle) = handle.take() {
+                // A helper catches what its tasks throw; there is nothing to learn from the join.
+                let _ = handle.join();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicU64;
+
+    #[test]
+    fn every_task_runs_exactly_once() {
+        for threads in [1, 2, 3, 8] {
+            let threads = Threads::new(threads);
+            for tasks in [0, 1, 2, 3, 17, 1000] {
+                let hits: Vec<AtomicU64> = (0..tasks).map(|_| AtomicU64::new(0)).collect();
+                threads.run(tasks, &|task| {
+                    hits[task].fetch_add(1, Ordering::Relaxed);
+                });
+                assert!(hits.iter().all(|hit| hit.load(Ordering::Relaxed) == 1), "{tasks} tasks");
+            }
+        }
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_threads_go_on() {
+        let threads = Threads::new(3);
+        for bad in [0, 5, 99] {
+            let thrown = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                threads.run(100, &|task| assert_ne!(task, bad));
+            }));
+            assert!(thrown.is_err());
+        }
+        let sum = AtomicU64::new(0);
+        threads.run(100, &|task| {
+            sum.fetch_add(task as u64, Ordering::Relaxed);
+        });
+        assert_eq!(sum.load(Ordering::Relaxed), 4950);
+    }
+
+    #[test]
+    fn many_callers_take_turns() {
+        let threads = Threads::new(2);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let sum = AtomicU64::new(0);
+                        threads.run(10, &|task| {
+                            sum.fetch_add(task as u64, Ordering::Relaxed);
+                        });
+                        assert_eq!(sum.load(Ordering::Relaxed), 45);
+                    }
+                });
+            }
+        });
+    }
+}
