@@ -98,9 +98,10 @@ impl Threads {
         let shared = &*self.shared;
         // SAFETY: the lifetime is erased only until this function returns, and it returns only when no helper is busy.
         let run_erased = unsafe {
-            std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync + 'static)>(
-                run,
-            )
+            std::mem::transmute::<
+                *const (dyn Fn(usize, usize) + Sync + '_),
+                *const (dyn Fn(usize, usize) + Sync + 'static),
+            >(run)
         };
         // SAFETY: no helper is busy, so none reads the job.
         unsafe { *shared.job.get() = Some(Job { run: run_erased, tasks }) };
@@ -163,7 +164,9 @@ fn help(shared: &Shared, number: usize) {
         if let Some(job) = unsafe { *shared.job.get() } {
             // SAFETY: as above: what the job borrows lives until then.
             let run = unsafe { &*job.run };
-            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| take(shared, job.tasks, number, run)));
+            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                take(shared, job.tasks, number, run)
+            }));
             if ran.is_err() {
                 shared.panicked.store(true, Ordering::Relaxed);
             }
