@@ -90,3 +90,36 @@ unsafe fn bf16_dot(
         float::panels::<float::Bf16Dot>(panel, panels, pairs, x.cast(), 2 * x_stride, rows, out, out_stride)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cpu::kernels::cases;
+
+    fn levels() -> impl Iterator<Item = Kernels> {
+        Level::supported().filter_map(kernels)
+    }
+
+    #[test]
+    fn int8_panels() {
+        levels().for_each(|kernels| cases::int8(&kernels));
+    }
+
+    #[test]
+    fn float_panels() {
+        levels().for_each(|kernels| cases::float(&kernels));
+    }
+
+    #[test]
+    fn bf16_dot_products() {
+        levels().for_each(|kernels| cases::bf16_dot(&kernels));
+    }
+
+    #[test]
+    fn rows_in_other_types() {
+        levels().for_each(|kernels| {
+            cases::quantize(&kernels);
+            cases::to_bf16(&kernels);
+        });
+    }
+}
