@@ -4,6 +4,9 @@
 //! a row has the same bits in any company. Rows are processed in register tiles; a tile of another height runs the
 //! same operations per row.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+
 use crate::weights::DType;
 
 /// Rows of activations in int8: per group of 32 values a scale, per half group the sum of its integers.
