@@ -27,8 +27,84 @@
 //! Values mean what they mean in GGUF: Q4_0 is `d * (q - 8)`, Q5_0 `d * (q - 16)`, Q4_K `d * scale * q - dmin * min`,
 //! Q6_K `d * scale * (q - 32)`, Q3_K `d * scale * (q - 4)`. No value is changed by packing.
 
+mod decode;
+mod encode;
+mod file;
+mod float;
+mod layout;
+#[cfg(test)]
+mod tests;
+
+use crate::weights::DType;
+
+pub(super) use decode::{Codes, Scales};
+pub(super) use layout::{Format, Layout, Visit, visit};
+
 /// Output rows of a panel.
 pub(super) const PANEL: usize = 16;
 
 /// Inputs that share a scale in the int8 activations, and in most formats.
 pub(super) const GROUP: usize = 32;
+
+/// Bytes of one panel with rows of `cols` inputs; `None` when `cols` is not a whole number of blocks, when the size
+/// overflows, and for types that cannot be packed.
+pub(super) fn panel_bytes(dtype: DType, cols: usize) -> Option<usize> {
+    match dtype {
+        DType::F32 => cols.checked_mul(4 * PANEL),
+        DType::F16 => cols.checked_mul(2 * PANEL),
+        DType::BF16 => cols.checked_next_multiple_of(2)?.checked_mul(2 * PANEL),
+        _ => {
+            let layout = Layout::of(dtype)?;
+            if !cols.is_multiple_of(layout.elements) {
+                return None;
+            }
+            (cols / layout.elements).checked_mul(layout.bytes)
+        }
+    }
+}
+
+/// Packs up to [`PANEL`] rows, each as it lies in a file, into one panel. Lanes without a row become zeros. Every row
+/// has `cols` inputs and `out` is [`panel_bytes`] long.
+pub(super) fn pack_panel(dtype: DType, rows: &[&[u8]], cols: usize, out: &mut [u8]) {
+    debug_assert!(rows.len() <= PANEL);
+    debug_assert!(rows.iter().all(|row| dtype.bytes_for(cols as u64) == Some(row.len() as u64)));
+    debug_assert_eq!(panel_bytes(dtype, cols), Some(out.len()));
+    out.fill(0);
+    match dtype {
+        DType::F32 => float::pack::<4>(rows, out),
+        DType::F16 => float::pack::<2>(rows, out),
+        DType::BF16 => float::pack_pairs(rows, out),
+        _ => {
+            visit(dtype, encode::Pack { rows, out });
+        }
+    }
+}
+
+/// Widens a panel to `f32`: `out[k * 16 + lane]`, which is itself a panel of F32. Values are those of
+/// [`dequantize`](crate::weights::dequantize), bit for bit.
+pub(super) fn unpack_panel(dtype: DType, panel: &[u8], cols: usize, out: &mut [f32]) {
+    debug_assert_eq!(panel_bytes(dtype, cols), Some(panel.len()));
+    debug_assert_eq!(out.len(), cols * PANEL);
+    match dtype {
+        DType::F32 => float::unpack_f32(panel, out),
+        DType::F16 => float::unpack_f16(panel, out),
+        DType::BF16 => float::unpack_bf16(panel, out),
+        _ => {
+            visit(dtype, decode::UnpackPanel { panel, out });
+        }
+    }
+}
+
+/// Widens one row of a panel to `f32`. Values are those of [`dequantize`](crate::weights::dequantize), bit for bit.
+pub(super) fn unpack_row(dtype: DType, panel: &[u8], cols: usize, lane: usize, out: &mut [f32]) {
+    debug_assert_eq!(panel_bytes(dtype, cols), Some(panel.len()));
+    debug_assert!(lane < PANEL && out.len() == cols);
+    match dtype {
+        DType::F32 => float::row_f32(panel, lane, out),
+        DType::F16 => float::row_f16(panel, lane, out),
+        DType::BF16 => float::row_bf16(panel, lane, out),
+        _ => {
+            visit(dtype, decode::UnpackRow { panel, lane, out });
+        }
+    }
+}
