@@ -24,10 +24,7 @@ fn quantize_group(x: &[f32; 32], q: &mut [i8; 32]) -> (f32, [i32; 2]) {
     let inverse = _mm256_set1_ps(inverse);
     let integers = x.map(|x| _mm256_cvtps_epi32(_mm256_mul_ps(x, inverse)));
     // Packing works on halves of registers, so that four neighbours at a time come out in the wrong order.
-    let words = [
-        _mm256_packs_epi32(integers[0], integers[1]),
-        _mm256_packs_epi32(integers[2], integers[3]),
-    ];
+    let words = [_mm256_packs_epi32(integers[0], integers[1]), _mm256_packs_epi32(integers[2], integers[3])];
     let bytes = _mm256_packs_epi16(words[0], words[1]);
     let bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
     // What is not a number, or too small for an inverse, would become -128, which kernels rely not to meet.

@@ -191,9 +191,7 @@ unsafe impl<V: Values, const OFFSET: i32> Format for HalfScales<V, OFFSET> {
     unsafe fn add(scale: &Self::Scale, sums: [__m256; 2], dot: Lanes, x: Activation) -> [__m256; 2] {
         let (d, scales) = scale;
         let total = weigh_sums(scales, x);
-        let less = |dot, total| {
-            _mm256_sub_epi32(dot, _mm256_mullo_epi32(total, _mm256_set1_epi32(OFFSET)))
-        };
+        let less = |dot, total| _mm256_sub_epi32(dot, _mm256_mullo_epi32(total, _mm256_set1_epi32(OFFSET)));
         add_scaled(d, sums, [less(dot[0], total[0]), less(dot[1], total[1])], x)
     }
 }
@@ -222,15 +220,16 @@ unsafe impl Format for HalfMinima {
     #[target_feature(enable = "avx2,fma,f16c")]
     #[inline]
     unsafe fn multiplier(&self, group: usize, half: usize) -> Lanes {
-        let scale = unsigned(&self.scales[group][half])
-            .map(|packed| _mm256_and_si256(packed, _mm256_set1_epi32(15)));
+        let scale =
+            unsigned(&self.scales[group][half]).map(|packed| _mm256_and_si256(packed, _mm256_set1_epi32(15)));
         interleave(scale, scale)
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
     #[inline]
     unsafe fn scale(&self, group: usize) -> Self::Scale {
-        let minima = self.scales[group].map(|half| unsigned(&half).map(|packed| _mm256_srli_epi32::<4>(packed)));
+        let minima =
+            self.scales[group].map(|half| unsigned(&half).map(|packed| _mm256_srli_epi32::<4>(packed)));
         let minus = widen(&self.dmin).map(|dmin| _mm256_xor_ps(dmin, _mm256_set1_ps(-0.0)));
         (widen(&self.d), minus, interleave(minima[0], minima[1]))
     }
