@@ -6,6 +6,12 @@
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(test)]
+pub(super) mod cases;
+pub(super) mod portable;
+mod table;
+
+pub(super) use table::kernels;
 
 use crate::weights::DType;
 

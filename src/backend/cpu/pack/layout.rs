@@ -64,6 +64,11 @@ impl Layout {
         self.elements / GROUP
     }
 
+    /// Whether the two halves of a group have scales of their own.
+    pub(crate) const fn scales_halves(&self) -> bool {
+        matches!(self.scales, ScaleFields::PerHalf { .. } | ScaleFields::PerHalfNibbles { .. })
+    }
+
     /// The layout of a quantized format; `None` for the others.
     pub(crate) fn of(dtype: DType) -> Option<Self> {
         struct Get;

@@ -2,8 +2,10 @@
 
 use std::arch::x86_64::*;
 
-/// See [`Kernels::quantize`](super::super::Kernels): the largest value of a group of 32 becomes 127 or -127, the
-/// others are rounded to nearest, even.
+/// Groups whose largest magnitude lies below count as zero: 127 divided by it would overflow.
+const SMALLEST: f32 = f32::from_bits((127 - 120) << 23);
+
+/// See [`Kernels::quantize`](super::super::Kernels::quantize): bit for bit what the portable kernels define.
 pub(super) fn quantize(x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
     let groups = x.as_chunks::<32>().0.iter().zip(q.as_chunks_mut::<32>().0);
     let results = scales.iter_mut().zip(sums.as_chunks_mut::<2>().0);
@@ -17,31 +19,44 @@ pub(super) fn quantize(x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [
 #[target_feature(enable = "avx2,fma,f16c")]
 fn quantize_group(x: &[f32; 32], q: &mut [i8; 32]) -> (f32, [i32; 2]) {
     // SAFETY: four times eight values.
-    let x: [__m256; 4] = std::array::from_fn(|i| unsafe { _mm256_loadu_ps(x.as_ptr().add(8 * i)) });
-    let largest = largest_of(x.map(|x| _mm256_andnot_ps(_mm256_set1_ps(-0.0), x)));
-    let scale = largest / 127.0;
-    let inverse = if scale > 0.0 { 1.0 / scale } else { 0.0 };
-    let inverse = _mm256_set1_ps(inverse);
+    let x: [__m256; 4] = unsafe {
+        let x = x.as_ptr();
+        [
+            _mm256_loadu_ps(x),
+            _mm256_loadu_ps(x.add(8)),
+            _mm256_loadu_ps(x.add(16)),
+            _mm256_loadu_ps(x.add(24)),
+        ]
+    };
+    let largest = largest_magnitude(x);
+    if !largest.is_finite() || largest < SMALLEST {
+        q.fill(0);
+        return (if largest.is_finite() { 0.0 } else { f32::NAN }, [0; 2]);
+    }
+    let inverse = _mm256_set1_ps(127.0 / largest);
     let integers = x.map(|x| _mm256_cvtps_epi32(_mm256_mul_ps(x, inverse)));
     // Packing works on halves of registers, so that four neighbours at a time come out in the wrong order.
-    let words = [_mm256_packs_epi32(integers[0], integers[1]), _mm256_packs_epi32(integers[2], integers[3])];
-    let bytes = _mm256_packs_epi16(words[0], words[1]);
-    let bytes = _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-    // What is not a number, or too small for an inverse, would become -128, which kernels rely not to meet.
-    let bytes = _mm256_max_epi8(bytes, _mm256_set1_epi8(-127));
+    let low = _mm256_packs_epi32(integers[0], integers[1]);
+    let high = _mm256_packs_epi32(integers[2], integers[3]);
+    let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    let bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
     // SAFETY: the store writes the 32 bytes of the array.
     unsafe { _mm256_storeu_si256(q.as_mut_ptr().cast(), bytes) };
-    (scale, [sum_of(_mm256_castsi256_si128(bytes)), sum_of(_mm256_extracti128_si256::<1>(bytes))])
+    let sums = [sum_of(_mm256_castsi256_si128(bytes)), sum_of(_mm256_extracti128_si256::<1>(bytes))];
+    (largest / 127.0, sums)
 }
 
-/// The largest of 32 values.
+/// The largest magnitude of 32 values; infinite or not a number when one of them is.
 #[target_feature(enable = "avx2,fma,f16c")]
 #[inline]
-fn largest_of(x: [__m256; 4]) -> f32 {
-    let eight = _mm256_max_ps(_mm256_max_ps(x[0], x[1]), _mm256_max_ps(x[2], x[3]));
-    let four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps::<1>(eight));
-    let two = _mm_max_ps(four, _mm_movehl_ps(four, four));
-    _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)))
+fn largest_magnitude(x: [__m256; 4]) -> f32 {
+    // Magnitudes order like their bits, with infinity and then NaN above all numbers.
+    let bits = x.map(|x| _mm256_and_si256(_mm256_castps_si256(x), _mm256_set1_epi32(i32::MAX)));
+    let eight = _mm256_max_epi32(_mm256_max_epi32(bits[0], bits[1]), _mm256_max_epi32(bits[2], bits[3]));
+    let four = _mm_max_epi32(_mm256_castsi256_si128(eight), _mm256_extracti128_si256::<1>(eight));
+    let two = _mm_max_epi32(four, _mm_unpackhi_epi64(four, four));
+    let one = _mm_max_epi32(two, _mm_shuffle_epi32::<0b01>(two));
+    f32::from_bits(_mm_cvtsi128_si32(one).cast_unsigned())
 }
 
 /// The sum of 16 signed bytes.

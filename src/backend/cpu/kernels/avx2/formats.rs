@@ -155,16 +155,16 @@ unsafe impl<V: Values> Format for Minima<V> {
 /// `d * scale * (q - OFFSET)`, a signed scale per half group. All but `d` is computed in integers: with 6 bits,
 /// 128 * 32 * 127 * 32 is below 2^24 and so exact in f32 as well.
 #[repr(C)]
-pub(super) struct HalfScales<V, const OFFSET: i32> {
+pub(super) struct HalfScales<V, const OFFSET: i16> {
     d: Halfs,
     scales: [[Bytes; 2]; 8],
     values: V,
 }
 
 // SAFETY: arrays of bytes; used with values that are summed over at most four steps.
-unsafe impl<V: Values, const OFFSET: i32> Format for HalfScales<V, OFFSET> {
+unsafe impl<V: Values, const OFFSET: i16> Format for HalfScales<V, OFFSET> {
     type Values = V;
-    /// `d`, and both halves' scales interleaved.
+    /// `d`, and `scale * OFFSET` of both halves, interleaved.
     type Scale = ([__m256; 2], Lanes);
     const GROUPS: usize = 8;
 
@@ -183,16 +183,17 @@ unsafe impl<V: Values, const OFFSET: i32> Format for HalfScales<V, OFFSET> {
     #[inline]
     unsafe fn scale(&self, group: usize) -> Self::Scale {
         let scales = &self.scales[group];
-        (widen(&self.d), interleave(signed(&scales[0]), signed(&scales[1])))
+        let pairs = interleave(signed(&scales[0]), signed(&scales[1]));
+        (widen(&self.d), pairs.map(|pair| _mm256_mullo_epi16(pair, _mm256_set1_epi16(OFFSET))))
     }
 
     #[target_feature(enable = "avx2,fma,f16c")]
     #[inline]
     unsafe fn add(scale: &Self::Scale, sums: [__m256; 2], dot: Lanes, x: Activation) -> [__m256; 2] {
-        let (d, scales) = scale;
-        let total = weigh_sums(scales, x);
-        let less = |dot, total| _mm256_sub_epi32(dot, _mm256_mullo_epi32(total, _mm256_set1_epi32(OFFSET)));
-        add_scaled(d, sums, [less(dot[0], total[0]), less(dot[1], total[1])], x)
+        let (d, offsets) = scale;
+        let less = weigh_sums(offsets, x);
+        let dot = [_mm256_sub_epi32(dot[0], less[0]), _mm256_sub_epi32(dot[1], less[1])];
+        add_scaled(d, sums, dot, x)
     }
 }
 

@@ -1,10 +1,10 @@
-//! What comparing with the portable kernels would not show: that no sum of 16 bits saturates, whatever the bytes.
+//! The trial of all levels, and that no sum of 16 bits saturates, whatever the bytes.
 
 #![allow(clippy::unwrap_used)]
 
 use super::super::super::level::Level;
 use super::super::super::pack::{PANEL, panel_bytes, unpack_panel};
-use super::super::Int8Rows;
+use super::super::{Int8Rows, cases};
 use super::*;
 
 const QUANTIZED: [DType; 10] = [
@@ -19,6 +19,28 @@ const QUANTIZED: [DType; 10] = [
     DType::Q5K,
     DType::Q6K,
 ];
+
+#[test]
+fn int8_panels() {
+    if Level::Avx2.is_supported() {
+        cases::int8(&KERNELS);
+    }
+}
+
+#[test]
+fn float_panels() {
+    if Level::Avx2.is_supported() {
+        cases::float(&KERNELS);
+    }
+}
+
+#[test]
+fn rows_in_other_types() {
+    if Level::Avx2.is_supported() {
+        cases::quantize(&KERNELS);
+        cases::to_bf16(&KERNELS);
+    }
+}
 
 /// Bytes that look random (Knuth's 64-bit congruential generator).
 fn noise(len: usize, seed: u64) -> Vec<u8> {
@@ -125,67 +147,4 @@ fn integers_are_exact() {
             }
         }
     }
-}
-
-#[test]
-fn integers_of_activations_stay_in_range() {
-    if !Level::Avx2.is_supported() {
-        return;
-    }
-    let mut groups: Vec<[f32; 32]> = vec![
-        [0.0; 32],
-        [-0.0; 32],
-        [1.0; 32],
-        [-3.4e38; 32],
-        [f32::MIN_POSITIVE / 8.0; 32],
-        [-f32::from_bits(1); 32],
-        [f32::INFINITY; 32],
-        [f32::NEG_INFINITY; 32],
-        [f32::NAN; 32],
-    ];
-    groups.push(std::array::from_fn(|i| if i == 5 { f32::NAN } else { i as f32 }));
-    groups.push(std::array::from_fn(|i| if i == 5 { f32::NEG_INFINITY } else { i as f32 }));
-    for bytes in noise(32 * 50, 9).as_chunks::<32>().0 {
-        groups.push(bytes.map(|byte| f32::from(byte.cast_signed()) * 0.37));
-    }
-    let x = groups.as_flattened();
-    let (mut q, mut scales) = (vec![-128_i8; x.len()], vec![f32::NAN; groups.len()]);
-    let mut sums = vec![i32::MAX; 2 * groups.len()];
-    (KERNELS.quantize)(x, &mut q, &mut scales, &mut sums);
-    assert!(q.iter().all(|&q| q >= -127));
-    for (half, &sum) in q.as_chunks::<16>().0.iter().zip(&sums) {
-        assert_eq!(half.iter().map(|&q| i32::from(q)).sum::<i32>(), sum);
-    }
-    for (group, x) in groups.iter().enumerate().filter(|(_, x)| x.iter().all(|x| x.is_finite())) {
-        let largest = x.iter().fold(0.0_f32, |largest, x| largest.max(x.abs()));
-        assert_eq!(scales[group], largest / 127.0);
-        // Without an inverse, values round to zero.
-        if largest.is_subnormal() {
-            continue;
-        }
-        for (x, &q) in x.iter().zip(&q[32 * group..]) {
-            let error = f64::from(*x) - f64::from(scales[group]) * f64::from(q);
-            assert!(error.abs() <= f64::from(scales[group]) * 0.50002, "{x} became {q}");
-        }
-    }
-}
-
-#[test]
-fn bf16_rounds_to_nearest_even() {
-    if !Level::Avx2.is_supported() {
-        return;
-    }
-    // Every pattern of the upper half beside the lower halves where rounding turns.
-    let lower = [0x0000, 0x0001, 0x7fff, 0x8000, 0x8001, 0xffff];
-    let x: Vec<f32> = lower
-        .iter()
-        .flat_map(|lower| (0..=0xffff_u32).map(move |upper| f32::from_bits(upper << 16 | lower)))
-        .chain([1.5, f32::NAN, 2.5])
-        .collect();
-    let mut out = vec![0xffff; x.len() + 1];
-    (KERNELS.to_bf16)(&x, &mut out);
-    for (x, &out) in x.iter().zip(&out) {
-        assert_eq!(out, half::bf16::from_f32(*x).to_bits(), "{:#x}", x.to_bits());
-    }
-    assert_eq!(out.last(), Some(&0));
 }

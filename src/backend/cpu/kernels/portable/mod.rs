@@ -1,0 +1,67 @@
+//! Kernels in plain Rust: what every other level's kernels mean.
+//!
+//! # Int8 activations
+//! A group of 32 values with the largest magnitude `max` has the scale `max / 127`; a value `x` becomes `x * (127 /
+//! max)` rounded to the nearest integer, ties to even. Division, product and rounding are those of `f32`, so that all
+//! levels agree to the last bit. Two kinds of groups are special:
+//! - `max` below 2^-120 counts as zero: scale 0, integers 0 (`127 / max` would overflow);
+//! - a group with an infinity or a NaN has the scale NaN and integers 0, so that it is not mistaken for numbers later.
+//!
+//! # Sums
+//! Every output begins at zero and takes in the groups in order. Within a group, the sum of integer products `idot` is
+//! exact; then, with `sx` the activations' scale:
+//!
+//! | formats | the group adds |
+//! |---|---|
+//! | Q8_0, Q4_0, Q5_0 | `(d * sx) * idot` |
+//! | Q4_1, Q5_1 | `(d * sx) * idot`, then `m * (sx * sum)` |
+//! | Q4_K, Q5_K | `((d * scale) * sx) * idot`, then `-(dmin * min) * (sx * sum)` |
+//! | Q6_K, Q3_K | per half group of 16: `((d * scale) * sx) * idot` |
+//! | Q2_K | per half group: `((d * scale) * sx) * idot`, then `-(dmin * min) * (sx * sum)` |
+//!
+//! Offsets (8 of Q4_0, 16 of Q5_0, 32 of Q6_K, 4 of Q3_K) belong to the integers. `sum` is the exact integer sum of the
+//! activations of the group or half group, converted to `f32`. Levels with fused multiply-add fuse the last product
+//! with its addition; here it is rounded on its own, because fused operations are a call into the C library on
+//! processors without them.
+//!
+//! Float panels add `x[k] * w[k]` for k in order.
+
+mod float;
+mod int8;
+mod rows;
+
+use super::Kernels;
+
+/// The kernels of this level.
+pub(crate) const KERNELS: Kernels = Kernels {
+    int8: int8::kernel,
+    f32: float::f32_panels,
+    f16: float::f16_panels,
+    bf16: float::bf16_panels,
+    // Without the processor's help, widening the weights costs less than widening both.
+    bf16_dot: None,
+    quantize: rows::quantize,
+    to_bf16: rows::to_bf16,
+};
+
+#[cfg(test)]
+mod tests {
+    use super::super::cases;
+    use super::*;
+
+    #[test]
+    fn int8_panels() {
+        cases::int8(&KERNELS);
+    }
+
+    #[test]
+    fn float_panels() {
+        cases::float(&KERNELS);
+    }
+
+    #[test]
+    fn rows_in_other_types() {
+        cases::quantize(&KERNELS);
+        cases::to_bf16(&KERNELS);
+    }
+}

@@ -1,0 +1,16 @@
+//! Which kernels a level has.
+
+use super::super::level::Level;
+#[cfg(target_arch = "x86_64")]
+use super::avx2;
+use super::{Kernels, portable};
+
+/// The kernels of a level, which must be [supported](Level::is_supported). A level without its own has those of the
+/// nearest one below.
+pub(crate) fn kernels(level: Level) -> Kernels {
+    match level {
+        #[cfg(target_arch = "x86_64")]
+        Level::Avx2 | Level::Avx512 | Level::Avx512Vnni | Level::Avx512Bf16 => avx2::KERNELS,
+        _ => portable::KERNELS,
+    }
+}
