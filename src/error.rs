@@ -4,6 +4,7 @@
 //! and what would be accepted; all of them convert into [`Error`], which is what callers of the runtime see.
 
 use std::error::Error as StdError;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A `Result` with the crate's [`Error`].
@@ -84,14 +85,14 @@ impl ErrorKind {
 }
 
 /// An error of the runtime: one line that names the thing, the value and what would be accepted.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     param: Option<String>,
     retry_after: Option<Duration>,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 impl Error {
@@ -117,7 +118,7 @@ impl Error {
 
     /// Keeps the underlying error for [`std::error::Error::source`].
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
         self
     }
 

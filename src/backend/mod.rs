@@ -1,5 +1,201 @@
-//! What a model is computed with.
+//! What a model is computed with: [`Backend`], one method per fused operation.
+//!
+//! Models are written once, generic over a backend. Every backend keeps one promise above speed: the numbers of a
+//! row depend on that row's sequence alone, bit for bit, and never on how many rows, chunks or threads share a step.
 
 pub mod batch;
+#[cfg(feature = "candle")]
+pub mod candle;
+mod error;
+pub mod source;
 
 pub use batch::{BLOCK_TOKENS, Batch, Span};
+pub use error::BackendError;
+pub use source::{MatrixPart, MatrixSource, MatrixUse, RowOrder};
+
+use crate::weights::{Checkpoint, TensorInfo};
+
+/// The activation of a gated feed-forward network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activation {
+    /// `x * sigmoid(x)`, as in SwiGLU (Shazeer, 2020).
+    Silu,
+    /// The tanh approximation of GELU.
+    GeluTanh,
+    /// GELU by the error function.
+    GeluErf,
+}
+
+/// What causal attention needs to know besides its inputs.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Attention {
+    /// Query heads.
+    pub heads: usize,
+    /// Key and value heads; divides `heads` (grouped-query attention, Ainslie et al., 2023).
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Multiplies the scores.
+    pub scale: f32,
+    /// A row sees itself and the `window - 1` positions before it; all of them when `None`.
+    pub window: Option<usize>,
+}
+
+impl Attention {
+    /// Width of a row of queries, keys and values side by side.
+    pub fn qkv_width(&self) -> usize {
+        (self.heads + 2 * self.kv_heads) * self.head_dim
+    }
+}
+
+/// The shape of a paged cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CacheShape {
+    /// Layers, each with its own keys and values.
+    pub layers: usize,
+    /// Key and value heads of a layer.
+    pub kv_heads: usize,
+    /// Width of a head.
+    pub head_dim: usize,
+    /// Blocks of [`BLOCK_TOKENS`] tokens.
+    pub blocks: usize,
+}
+
+/// Computes the operations that models are made of. Activations are `f32`, row-major, `[rows, width]`.
+///
+/// Methods take `&self` and are called from one thread at a time per cache. Widths that do not fit each other are an
+/// error, never a panic.
+pub trait Backend: Send + Sync + 'static {
+    /// Activations, `[rows, width]`.
+    type Tensor: Send;
+    /// A weight matrix `[out, in]`, packed for this backend, with an optional bias of `out` values.
+    type Matrix: Send + Sync;
+    /// A vector of weights, as a norm has.
+    type Vector: Send + Sync;
+    /// Cosines and sines for the rows of one step.
+    type Rotary: Send;
+    /// The paged cache of keys and values.
+    type Cache: Send;
+
+    /// A name for logs and statistics.
+    fn name(&self) -> &'static str;
+
+    /// Bytes of memory that [`load_matrix`](Self::load_matrix) will keep for this source.
+    fn matrix_bytes(&self, source: &MatrixSource<'_>) -> u64;
+
+    /// Bytes of memory that [`new_cache`](Self::new_cache) will take; `None` when that overflows.
+    fn cache_bytes(&self, shape: &CacheShape) -> Option<u64>;
+
+    /// Reads and packs a matrix: the source's parts stacked along the output dimension.
+    ///
+    /// # Errors
+    /// A part that cannot be read, or parts of different widths.
+    fn load_matrix(&self, source: &MatrixSource<'_>) -> Result<Self::Matrix, BackendError>;
+
+    /// Reads a vector.
+    ///
+    /// # Errors
+    /// A tensor that cannot be read.
+    fn load_vector(&self, checkpoint: &Checkpoint, tensor: &TensorInfo)
+    -> Result<Self::Vector, BackendError>;
+
+    /// A cache of zeros.
+    ///
+    /// # Errors
+    /// A size that overflows or cannot be allocated.
+    fn new_cache(&self, shape: &CacheShape) -> Result<Self::Cache, BackendError>;
+
+    /// Rows of `table` by id: `[ids.len(), width]`. Ids must be below the table's rows.
+    ///
+    /// # Errors
+    /// An id out of range.
+    fn embed(&self, table: &Self::Matrix, ids: &[u32]) -> Result<Self::Tensor, BackendError>;
+
+    /// `x W^T + b`: `[rows, out]`.
+    ///
+    /// # Errors
+    /// Widths that do not fit.
+    fn linear(&self, x: &Self::Tensor, matrix: &Self::Matrix) -> Result<Self::Tensor, BackendError>;
+
+    /// `x / sqrt(mean(x^2) + epsilon) * weight`, row by row (Zhang and Sennrich, 2019).
+    ///
+    /// # Errors
+    /// Widths that do not fit.
+    fn rms_norm(
+        &self,
+        x: &Self::Tensor,
+        weight: &Self::Vector,
+        epsilon: f32,
+    ) -> Result<Self::Tensor, BackendError>;
+
+    /// `residual += delta`, then the norm of the sum.
+    ///
+    /// # Errors
+    /// Widths that do not fit.
+    fn add_rms_norm(
+        &self,
+        residual: &mut Self::Tensor,
+        delta: &Self::Tensor,
+        weight: &Self::Vector,
+        epsilon: f32,
+    ) -> Result<Self::Tensor, BackendError>;
+
+    /// Cosines and sines of `position * frequency` for every row; computed once per step and used by every layer.
+    /// `scale` multiplies both.
+    ///
+    /// # Errors
+    /// An allocation that fails.
+    fn rotary(
+        &self,
+        frequencies: &[f32],
+        scale: f32,
+        positions: &[u32],
+    ) -> Result<Self::Rotary, BackendError>;
+
+    /// Causal attention over the paged cache. `qkv` holds queries, keys and values side by side
+    /// ([`Attention::qkv_width`]); queries and keys are rotated (half-split pairs) when `rotary` is given, keys and
+    /// values are written to `layer` of the cache at their positions, and every row then attends to the positions
+    /// up to its own. Returns `[rows, heads * head_dim]`.
+    ///
+    /// # Errors
+    /// Widths that do not fit, or a block table that does not cover its span.
+    fn attention(
+        &self,
+        qkv: &Self::Tensor,
+        rotary: Option<&Self::Rotary>,
+        cache: &mut Self::Cache,
+        layer: usize,
+        batch: &Batch,
+        attention: &Attention,
+    ) -> Result<Self::Tensor, BackendError>;
+
+    /// `down(act(gate) * up)`, where `gate_up` stacks gate over up.
+    ///
+    /// # Errors
+    /// Widths that do not fit.
+    fn gated_mlp(
+        &self,
+        x: &Self::Tensor,
+        gate_up: &Self::Matrix,
+        down: &Self::Matrix,
+        activation: Activation,
+    ) -> Result<Self::Tensor, BackendError>;
+
+    /// Some rows of `x`, in the order given.
+    ///
+    /// # Errors
+    /// A row out of range.
+    fn select_rows(&self, x: &Self::Tensor, rows: &[u32]) -> Result<Self::Tensor, BackendError>;
+
+    /// `residual + delta`.
+    ///
+    /// # Errors
+    /// Widths that do not fit.
+    fn add(&self, residual: &Self::Tensor, delta: &Self::Tensor) -> Result<Self::Tensor, BackendError>;
+
+    /// Copies `x`, row by row, to `out`, which is resized.
+    ///
+    /// # Errors
+    /// A device that cannot be read.
+    fn read(&self, x: &Self::Tensor, out: &mut Vec<f32>) -> Result<(), BackendError>;
+}

@@ -1,1 +1,14 @@
-//! (to come)
+//! Conversations to prompts: the chat template of a model.
+//!
+//! [`ChatTemplate`] compiles the Jinja template that comes with a model and renders messages with it.
+
+mod environment;
+mod error;
+mod generation;
+mod source;
+mod template;
+mod values;
+mod write;
+
+pub use self::error::TemplateError;
+pub use self::template::{ChatTemplate, TemplateInput, TemplateTokens};

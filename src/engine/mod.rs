@@ -1,9 +1,46 @@
 //! Continuous batching: many requests of any lengths in one ragged batch, step by step.
+//!
+//! [`Engine`] is the whole of it: requests go in, tokens come out at each request's [`Sink`]. Inside, one thread (the
+//! worker) owns a scheduler, which is a pure state machine over the paged block cache and the prefix index, and an
+//! [`Executor`], which computes the steps. What a request gets never depends on what else runs.
+//!
+//! Rules of scheduling:
+//! - Every running decode is in every step; prefill chunks fill the rest of the step up to the bounds of
+//!   [`EngineOptions`].
+//! - Requests stand in the order of their priority, then of their submission. Waiting counts: a level of priority
+//!   is worth [`EngineOptions::steps_per_priority`] steps, and nobody overtakes the first in the queue; so every
+//!   request's turn comes, whatever arrives after it.
+//! - When the cache is full, whoever stands last gives up its blocks and is computed again later. Its caller sees
+//!   a pause and the same tokens.
+//! - Cancels and deadlines take effect before the next step.
 
+mod block_cache;
 pub mod executor;
+mod handle;
+#[cfg(any(debug_assertions, test, fuzzing))]
+mod invariants;
+mod lru;
+mod options;
+mod plan;
+mod prefix_index;
+mod queue;
 pub mod request;
 pub mod sampling;
+mod scheduler;
+mod sequence;
+mod stats;
+mod step;
+#[doc(hidden)]
+#[cfg(any(test, fuzzing))]
+pub mod testing;
+#[cfg(test)]
+mod tests;
+mod worker;
 
 pub use executor::Executor;
+pub use handle::Engine;
+pub use options::EngineOptions;
 pub use request::{FinishReason, Flow, Outcome, Request, RequestId, Sink, Timings};
-pub use sampling::{SampledToken, SamplingParams};
+pub use sampling::{SampledToken, Sampler, SamplingParams};
+pub use scheduler::MAX_PRIORITY;
+pub use stats::{DurationStats, EngineStats};

@@ -1,0 +1,18 @@
+//! A safetensors header of any bytes is an error or describes tensors that lie in those bytes and decode.
+#![no_main]
+
+use std::path::Path;
+
+use libfuzzer_sys::fuzz_target;
+use model_runtime::weights::{dequantize, safetensors};
+
+fuzz_target!(|data: &[u8]| {
+    let Ok(tensors) = safetensors::parse(data, Path::new("fuzz.safetensors")) else { return };
+    for tensor in tensors {
+        let bytes = &data[tensor.offset() as usize..][..tensor.bytes() as usize];
+        if tensor.dtype().is_supported() {
+            let mut values = vec![0.0; tensor.elements()];
+            dequantize(tensor.dtype(), bytes, &mut values).expect("a checked tensor decodes");
+        }
+    }
+});

@@ -1,0 +1,112 @@
+//! Weight matrices and their product with activations, the same bits for a row in any company.
+
+use candle_core::{D, Device, Tensor};
+
+use super::super::{BackendError, MatrixSource};
+
+/// Outputs below this take other paths through the product than the same row among more rows: a dot-product kernel
+/// where outputs times rows are at most 256, and another blocking of the inner dimension where both are at most 64.
+/// Padding to it (with rows of zeros) leaves one path for every number of rows from two up.
+const MIN_OUTPUTS: usize = 129;
+
+/// Rows read at a time while loading; bounds the buffer, not the matrix.
+const LOAD_BYTES: usize = 4 << 20;
+
+/// A matrix `[out, in]` in `f32`, with its bias.
+#[derive(Debug)]
+pub struct Matrix {
+    /// `[max(out, MIN_OUTPUTS), in]`.
+    weight: Tensor,
+    bias: Option<Tensor>,
+    outputs: usize,
+}
+
+/// Bytes that [`Matrix::load`] keeps.
+pub(super) fn bytes(source: &MatrixSource<'_>) -> u64 {
+    let rows = source.rows().max(MIN_OUTPUTS) as u64;
+    let bias = if source.parts.iter().any(|part| part.bias.is_some()) { source.rows() as u64 } else { 0 };
+    4 * (rows * source.cols() as u64 + bias)
+}
+
+impl Matrix {
+    pub(super) fn load(source: &MatrixSource<'_>, device: &Device) -> Result<Self, BackendError> {
+        let (outputs, width) = (source.rows(), source.cols());
+        let elements = outputs.max(MIN_OUTPUTS) * width;
+        let mut values = Vec::new();
+        values
+            .try_reserve_exact(elements)
+            .map_err(|_| BackendError::Memory { what: "a weight matrix", bytes: bytes(source) })?;
+        values.resize(elements, 0.0f32);
+        let mut bias = vec![0.0f32; outputs];
+        let step = (LOAD_BYTES / 4 / width.max(1)).max(1);
+        let mut first = 0;
+        for part in &source.parts {
+            let (rows, found) = (part.weight.rows(), part.weight.cols());
+            if found != width {
+                return Err(BackendError::Shape {
+                    operation: "load",
+                    what: "input width",
+                    found,
+                    expected: width,
+                });
+            }
+            for start in (0..rows).step_by(step) {
+                let end = rows.min(start + step);
+                let out = &mut values[(first + start) * width..(first + end) * width];
+                source.read_f32(part, start..end, out)?;
+            }
+            source.read_bias(part, &mut bias[first..first + rows])?;
+            first += rows;
+        }
+        let has_bias = source.parts.iter().any(|part| part.bias.is_some());
+        Ok(Self {
+            weight: Tensor::from_vec(values, (elements / width.max(1), width), device)?,
+            bias: if has_bias { Some(Tensor::from_vec(bias, outputs, device)?) } else { None },
+            outputs,
+        })
+    }
+
+    /// A matrix of these values, `[out, in]`, without bias.
+    #[cfg(test)]
+    pub(super) fn new(weight: &Tensor) -> Result<Self, BackendError> {
+        let outputs = weight.dim(0)?;
+        let weight = weight.pad_with_zeros(0, 0, MIN_OUTPUTS.saturating_sub(outputs))?;
+        Ok(Self { weight, bias: None, outputs })
+    }
+
+    /// `x W^T + b` for `x` of shape `[rows, in]`.
+    pub(super) fn apply(&self, x: &Tensor) -> Result<Tensor, BackendError> {
+        let (rows, width) = x.dims2()?;
+        let expected = self.weight.dim(1)?;
+        if width != expected {
+            return Err(BackendError::Shape {
+                operation: "linear",
+                what: "input width",
+                found: width,
+                expected,
+            });
+        }
+        // A lone row would be multiplied by a matrix-vector kernel with its own order of summation.
+        let padded = if rows == 1 { Tensor::cat(&[x, x], 0)? } else { x.contiguous()? };
+        let product = padded.matmul(&self.weight.t()?)?;
+        let product = product.narrow(0, 0, rows)?.narrow(D::Minus1, 0, self.outputs)?;
+        match &self.bias {
+            Some(bias) => Ok(product.broadcast_add(bias)?),
+            None => Ok(product.contiguous()?),
+        }
+    }
+
+    /// Rows of the matrix by index.
+    pub(super) fn select(&self, rows: &[u32]) -> Result<Tensor, BackendError> {
+        select(&self.weight.narrow(0, 0, self.outputs)?, rows, "embed")
+    }
+}
+
+/// Rows of `x` by index.
+pub(super) fn select(x: &Tensor, rows: &[u32], operation: &'static str) -> Result<Tensor, BackendError> {
+    let len = x.dim(0)?;
+    if let Some(&index) = rows.iter().find(|&&row| row as usize >= len) {
+        return Err(BackendError::Index { operation, index: index as usize, len });
+    }
+    Ok(x.index_select(&Tensor::new(rows, x.device())?, 0)?)
+}

@@ -1,0 +1,149 @@
+//! Rows keep their bits in any company, and attention equals the textbook formula.
+
+#![allow(clippy::unwrap_used)]
+
+use candle_core::{Device, Tensor};
+
+use super::super::{Attention, BLOCK_TOKENS, Backend, Batch, CacheShape};
+use super::linear::Matrix;
+use super::{Cache, CandleBackend};
+
+/// A small generator, so that every run sees the same numbers.
+struct Numbers(u64);
+
+impl Numbers {
+    fn next(&mut self) -> f32 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        ((self.0 >> 40) as f32 / (1u64 << 24) as f32) * 2.0 - 1.0
+    }
+
+    fn tensor(&mut self, rows: usize, cols: usize) -> Tensor {
+        let values: Vec<f32> = (0..rows * cols).map(|_| self.next()).collect();
+        Tensor::from_vec(values, (rows, cols), &Device::Cpu).unwrap()
+    }
+}
+
+fn bits(x: &Tensor) -> Vec<u32> {
+    x.flatten_all().unwrap().to_vec1::<f32>().unwrap().iter().map(|v| v.to_bits()).collect()
+}
+
+#[test]
+fn same_bytes_linear_for_every_number_of_rows() {
+    let mut numbers = Numbers(1);
+    for (width, outputs) in [(3, 7), (64, 1), (64, 64), (172, 128), (1000, 37), (1500, 129), (600, 700)] {
+        let matrix = Matrix::new(&numbers.tensor(outputs, width)).unwrap();
+        let x = numbers.tensor(140, width);
+        let together = bits(&matrix.apply(&x).unwrap());
+        for rows in [1, 2, 3, 4, 5, 8, 15, 16, 17, 33, 64, 65, 100] {
+            for first in [0, 1, 39] {
+                let some = bits(&matrix.apply(&x.narrow(0, first, rows).unwrap()).unwrap());
+                let range = first * outputs..(first + rows) * outputs;
+                assert_eq!(some, together[range], "{width} -> {outputs}, {rows} rows from {first}");
+            }
+        }
+    }
+}
+
+/// Feeds `qkv` of one sequence in chunks, beside other sequences, and returns the bits of its outputs.
+fn chunked(qkv: &Tensor, attention: &Attention, chunks: &[usize], company: usize) -> Vec<u32> {
+    let backend = CandleBackend::cpu();
+    let total = qkv.dim(0).unwrap();
+    let blocks = total.div_ceil(BLOCK_TOKENS);
+    let shape = CacheShape {
+        layers: 1,
+        kv_heads: attention.kv_heads,
+        head_dim: attention.head_dim,
+        blocks: blocks + company,
+    };
+    let mut cache: Cache = backend.new_cache(&shape).unwrap();
+    let table: Vec<u32> = (0..blocks as u32).map(|b| (b * 7 + 3) % blocks as u32).collect();
+    // 7 must not divide the number of blocks, or the table would repeat blocks.
+    assert_ne!(blocks % 7, 0);
+    let mut numbers = Numbers(9);
+    let mut outputs = Vec::new();
+    let mut start = 0;
+    for &rows in chunks {
+        let mut batch = Batch::default();
+        let mut parts = Vec::new();
+        for other in 0..company {
+            batch.push(&[0], 0, &[(blocks + other) as u32], 0);
+            parts.push(numbers.tensor(1, attention.qkv_width()));
+        }
+        let ids = vec![0; rows];
+        batch.push(&ids, start, &table[..(start + rows).div_ceil(BLOCK_TOKENS)], 0);
+        parts.push(qkv.narrow(0, start, rows).unwrap());
+        let all = Tensor::cat(&parts, 0).unwrap();
+        let frequencies: Vec<f32> = (0..attention.head_dim / 2).map(|i| 0.3f32.powi(i as i32)).collect();
+        let rotary = backend.rotary(&frequencies, 1.0, &batch.positions).unwrap();
+        let out = backend.attention(&all, Some(&rotary), &mut cache, 0, &batch, attention).unwrap();
+        outputs.extend(bits(&out.narrow(0, company, rows).unwrap()));
+        start += rows;
+    }
+    assert_eq!(start, total);
+    outputs
+}
+
+#[test]
+fn same_bytes_attention_for_every_chunking() {
+    let mut numbers = Numbers(2);
+    for (heads, kv_heads, head_dim, window) in
+        [(4, 2, 16, None), (8, 8, 8, None), (3, 1, 24, Some(12)), (2, 2, 64, Some(200)), (1, 1, 2, None)]
+    {
+        let attention = Attention { heads, kv_heads, head_dim, scale: 0.3, window };
+        let total = 300;
+        let qkv = numbers.tensor(total, attention.qkv_width());
+        let whole = chunked(&qkv, &attention, &[total], 0);
+        for chunks in [vec![1; total], vec![7, 121, 1, 128, 43], vec![128, 128, 44], vec![299, 1]] {
+            assert_eq!(chunked(&qkv, &attention, &chunks, 0), whole, "{attention:?} {chunks:?}");
+            assert_eq!(chunked(&qkv, &attention, &chunks, 3), whole, "{attention:?} {chunks:?} in company");
+        }
+    }
+}
+
+#[test]
+fn attention_is_the_textbook_formula() {
+    let mut numbers = Numbers(3);
+    for window in [None, Some(5)] {
+        let attention = Attention { heads: 2, kv_heads: 1, head_dim: 4, scale: 0.5, window };
+        let total = 140;
+        let qkv = numbers.tensor(total, attention.qkv_width());
+        let rows: Vec<Vec<f32>> = qkv.to_vec2().unwrap();
+        let backend = CandleBackend::cpu();
+        let shape = CacheShape { layers: 1, kv_heads: 1, head_dim: 4, blocks: 9 };
+        let mut cache = backend.new_cache(&shape).unwrap();
+        let mut batch = Batch::default();
+        batch.push(&vec![0; total], 0, &[4, 2, 0, 1, 3, 8, 7, 6, 5], 0);
+        let out = backend.attention(&qkv, None, &mut cache, 0, &batch, &attention).unwrap();
+        let out: Vec<Vec<f32>> = out.to_vec2().unwrap();
+        for (row, found) in out.iter().enumerate() {
+            for head in 0..2 {
+                let query = &rows[row][head * 4..head * 4 + 4];
+                let first = window.map_or(0, |w: usize| (row + 1).saturating_sub(w));
+                let weight = |at: usize| {
+                    let dot: f32 = query.iter().zip(&rows[at][8..12]).map(|(q, k)| q * k).sum();
+                    (f64::from(dot) * 0.5).exp()
+                };
+                let sum: f64 = (first..=row).map(weight).sum();
+                for d in 0..4 {
+                    let value: f64 = (first..=row).map(|at| weight(at) * f64::from(rows[at][12 + d])).sum();
+                    let difference = (value / sum - f64::from(found[head * 4 + d])).abs();
+                    assert!(difference < 1e-5, "row {row} head {head}: {difference}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn block_tables_are_checked() {
+    let backend = CandleBackend::cpu();
+    let attention = Attention { heads: 1, kv_heads: 1, head_dim: 2, scale: 1.0, window: None };
+    let mut cache =
+        backend.new_cache(&CacheShape { layers: 1, kv_heads: 1, head_dim: 2, blocks: 2 }).unwrap();
+    let qkv = Numbers(4).tensor(17, 6);
+    for table in [&[0u32][..], &[0, 2]] {
+        let mut batch = Batch::default();
+        batch.push(&[0; 17], 0, table, 0);
+        assert!(backend.attention(&qkv, None, &mut cache, 0, &batch, &attention).is_err(), "{table:?}");
+    }
+}

@@ -1,0 +1,260 @@
+//! What must hold of a scheduler between any two operations, checked over an immutable snapshot.
+
+use std::collections::HashSet;
+
+use super::block_cache::blocks_for;
+use super::options::EngineOptions;
+use super::prefix_index::{Node, NodeId};
+use super::request::RequestId;
+use super::scheduler::Scheduler;
+use super::sequence::{Phase, Rank, Sequence};
+use crate::backend::{BLOCK_TOKENS, Batch};
+
+/// A sequence as the validator sees it.
+#[derive(Debug, Clone)]
+pub(crate) struct SequenceSnapshot {
+    pub(crate) id: RequestId,
+    pub(crate) rank: Rank,
+    pub(crate) phase: Phase,
+    pub(crate) tokens: usize,
+    pub(crate) computed: usize,
+    pub(crate) planned: usize,
+    pub(crate) shared: usize,
+    pub(crate) is_new: bool,
+    pub(crate) table_len: usize,
+    pub(crate) table: Vec<u32>,
+}
+
+impl SequenceSnapshot {
+    fn of(sequence: &Sequence) -> Self {
+        Self {
+            id: sequence.id,
+            rank: sequence.rank,
+            phase: sequence.phase,
+            tokens: sequence.tokens.len(),
+            computed: sequence.computed,
+            planned: sequence.planned,
+            shared: sequence.shared,
+            is_new: sequence.is_new(),
+            table_len: sequence.table_len(),
+            table: sequence.table.clone(),
+        }
+    }
+}
+
+/// Everything that the invariants speak of, copied.
+#[derive(Debug, Clone)]
+pub(crate) struct Snapshot {
+    pub(crate) options: EngineOptions,
+    pub(crate) references: Vec<u32>,
+    pub(crate) free: Vec<u32>,
+    pub(crate) cached: Vec<u32>,
+    pub(crate) cached_len: usize,
+    pub(crate) index: Vec<(NodeId, Node)>,
+    pub(crate) running: Vec<SequenceSnapshot>,
+    pub(crate) waiting: Vec<SequenceSnapshot>,
+    pub(crate) new_len: usize,
+    /// The running sequences of the planned step and their rows.
+    pub(crate) participants: Vec<(usize, usize)>,
+    pub(crate) decode_rows: usize,
+    pub(crate) prefill_rows: usize,
+    pub(crate) batch: Batch,
+}
+
+/// What was found wrong, in words.
+pub(crate) type Violation = String;
+
+macro_rules! require {
+    ($condition:expr, $($message:tt)+) => {
+        if !$condition {
+            return Err(format!($($message)+));
+        }
+    };
+}
+
+impl Scheduler {
+    /// A copy of the state for the validator.
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let (references, free, cached, index) = self.cache.parts();
+        Snapshot {
+            options: self.options.clone(),
+            references: references.to_vec(),
+            free: free.to_vec(),
+            cached: (0..references.len() as u32).filter(|block| cached.contains(*block)).collect(),
+            cached_len: cached.len(),
+            index: index.entries().collect(),
+            running: self.running.iter().map(SequenceSnapshot::of).collect(),
+            waiting: self.queue.iter().map(SequenceSnapshot::of).collect(),
+            new_len: self.queue.new_len(),
+            participants: self.step.participants.iter().map(|part| (part.index, part.rows)).collect(),
+            decode_rows: self.step.decode_rows,
+            prefill_rows: self.step.prefill_rows,
+            batch: self.step.batch.clone(),
+        }
+    }
+
+    /// Checks all invariants.
+    ///
+    /// # Errors
+    /// The first one that does not hold.
+    pub(crate) fn validate(&self) -> Result<(), Violation> {
+        self.snapshot().validate()
+    }
+}
+
+impl Snapshot {
+    /// Checks all invariants.
+    ///
+    /// # Errors
+    /// The first one that does not hold.
+    pub(crate) fn validate(&self) -> Result<(), Violation> {
+        self.blocks()?;
+        self.index()?;
+        self.sequences()?;
+        self.step()
+    }
+
+    /// Every block is owned exactly as often as it is counted, and is in exactly one state.
+    fn blocks(&self) -> Result<(), Violation> {
+        let total = self.options.blocks;
+        require!(self.references.len() == total, "{} blocks instead of {total}", self.references.len());
+        let mut owners = vec![0u32; total];
+        for sequence in &self.running {
+            let mut own = HashSet::new();
+            for block in &sequence.table {
+                require!((*block as usize) < total, "{:?} holds block {block} of {total}", sequence.id);
+                require!(own.insert(*block), "{:?} holds block {block} twice", sequence.id);
+                owners[*block as usize] += 1;
+            }
+        }
+        require!(owners == self.references, "owners {owners:?} but references {:?}", self.references);
+        let free: HashSet<u32> = self.free.iter().copied().collect();
+        let cached: HashSet<u32> = self.cached.iter().copied().collect();
+        require!(free.len() == self.free.len(), "a block is free twice");
+        require!(
+            cached.len() == self.cached_len,
+            "{} cached blocks counted as {}",
+            cached.len(),
+            self.cached_len
+        );
+        let indexed: HashSet<u32> = self.index.iter().map(|(_, node)| node.block).collect();
+        for block in 0..total as u32 {
+            let used = self.references[block as usize] > 0;
+            let states = [used, free.contains(&block), cached.contains(&block)];
+            let count = states.iter().filter(|state| **state).count();
+            require!(count == 1, "block {block} is used, free, cached: {states:?}");
+            let found = indexed.contains(&block);
+            require!(!free.contains(&block) || !found, "free block {block} can be found");
+            require!(!cached.contains(&block) || found, "cached block {block} cannot be found");
+        }
+        Ok(())
+    }
+
+    /// The prefix index is a tree, one node per block, and what a node continues is there as long as the node.
+    fn index(&self) -> Result<(), Violation> {
+        require!(
+            self.options.prefix_sharing || self.index.is_empty(),
+            "sharing is off but blocks are shared"
+        );
+        let ids: HashSet<NodeId> = self.index.iter().map(|(_, node)| node.id).collect();
+        let blocks: HashSet<u32> = self.index.iter().map(|(_, node)| node.block).collect();
+        require!(ids.len() == self.index.len(), "an identity is given twice");
+        require!(blocks.len() == self.index.len(), "two nodes live in one block");
+        for (parent, node) in &self.index {
+            require!(
+                *parent == NodeId::ROOT || ids.contains(parent),
+                "{node:?} has lost its parent {parent:?}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Order, bounds and tables of the sequences.
+    fn sequences(&self) -> Result<(), Violation> {
+        let most = self.options.max_sequences;
+        require!(self.running.len() <= most, "{} sequences run, at most {most} may", self.running.len());
+        for line in [&self.running, &self.waiting] {
+            require!(line.windows(2).all(|pair| pair[0].rank < pair[1].rank), "out of order: {line:?}");
+        }
+        let new = self.waiting.iter().filter(|sequence| sequence.is_new).count();
+        require!(new == self.new_len, "{new} new requests counted as {}", self.new_len);
+        require!(
+            new <= self.options.max_queue,
+            "{new} requests wait, at most {} may",
+            self.options.max_queue
+        );
+        for sequence in &self.waiting {
+            require!(sequence.table.is_empty(), "waiting {:?} holds blocks", sequence.id);
+            require!(sequence.computed == 0 && sequence.planned == 0, "waiting {:?} has rows", sequence.id);
+        }
+        for sequence in &self.running {
+            let SequenceSnapshot { id, tokens, computed, planned, shared, .. } = *sequence;
+            require!(computed + planned <= tokens, "{id:?}: {computed} + {planned} rows of {tokens} tokens");
+            require!(computed < tokens, "{id:?}: nothing left to compute");
+            require!(sequence.phase == Phase::Prefill || computed + 1 == tokens, "{id:?} does not decode");
+            require!(
+                sequence.table.len() == sequence.table_len,
+                "{id:?}: {} blocks instead of {}",
+                sequence.table.len(),
+                sequence.table_len
+            );
+            require!(sequence.table.len() >= blocks_for(computed), "{id:?}: computed rows without a block");
+            let full = if self.options.prefix_sharing { computed / BLOCK_TOKENS } else { 0 };
+            require!(shared == full, "{id:?}: {shared} blocks shared of {full}");
+            let nodes: HashSet<u32> = self.index.iter().map(|(_, node)| node.block).collect();
+            for (place, block) in sequence.table.iter().enumerate() {
+                let found = nodes.contains(block);
+                require!(found == (place < shared), "{id:?}: block {place} shared {found} of {shared}");
+            }
+            let writers = sequence.table[shared..].iter().all(|block| self.references[*block as usize] == 1);
+            require!(writers, "{id:?} would write to a block that others hold");
+        }
+        Ok(())
+    }
+
+    /// The planned step: its budgets, its order, and that it is about the sequences.
+    fn step(&self) -> Result<(), Violation> {
+        let Self { options, batch, decode_rows, prefill_rows, .. } = self;
+        let rows = batch.rows();
+        require!(rows == decode_rows + prefill_rows, "{rows} rows: {decode_rows} + {prefill_rows}");
+        require!(rows <= options.max_batch_tokens, "{rows} rows, at most {}", options.max_batch_tokens);
+        require!(
+            *decode_rows == 0 || *prefill_rows <= options.max_prefill_tokens,
+            "{prefill_rows} prefill rows beside decodes, at most {}",
+            options.max_prefill_tokens
+        );
+        require!(batch.spans.len() == self.participants.len(), "spans and participants differ");
+        let planned = self.running.iter().filter(|sequence| sequence.planned > 0).count();
+        require!(planned == self.participants.len(), "{planned} sequences are planned");
+        if planned > 0 {
+            let decodes = self.running.iter().filter(|sequence| sequence.phase == Phase::Decode);
+            require!(decodes.clone().all(|sequence| sequence.planned == 1), "a decode is left out");
+            require!(decodes.count() == *decode_rows, "decode rows are not the decodes'");
+        }
+        let (mut row, mut logit_rows) = (0, Vec::new());
+        for (span, (index, rows)) in batch.spans.iter().zip(&self.participants) {
+            let Some(sequence) = self.running.get(*index) else { return Err(format!("no sequence {index}")) };
+            let id = sequence.id;
+            require!(
+                span.rows == (row..row + rows) && *rows == sequence.planned,
+                "{id:?}: rows {:?}",
+                span.rows
+            );
+            require!(span.start == sequence.computed, "{id:?} starts at {}", span.start);
+            let first_prefill = span.rows.start >= *decode_rows;
+            require!(
+                first_prefill == (sequence.phase == Phase::Prefill),
+                "{id:?}: decodes do not come first"
+            );
+            let table = &batch.blocks[span.blocks.clone()];
+            require!(table.len() == blocks_for(span.context_len()), "{id:?}: {} blocks", table.len());
+            require!(sequence.table.starts_with(table), "{id:?}: another block table");
+            row += rows;
+            if span.context_len() == sequence.tokens {
+                logit_rows.push(row as u32 - 1);
+            }
+        }
+        require!(logit_rows == batch.logit_rows, "logits of {:?}, not {logit_rows:?}", batch.logit_rows);
+        Ok(())
+    }
+}

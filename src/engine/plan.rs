@@ -1,0 +1,164 @@
+//! Planning a step: decodes first, then who is let in, then prefill chunks up to the bounds.
+
+use std::time::Duration;
+
+use super::block_cache::blocks_for;
+use super::scheduler::Scheduler;
+use super::sequence::{Phase, Sequence};
+use super::step::{Participant, Step};
+use crate::backend::BLOCK_TOKENS;
+
+impl Scheduler {
+    /// Ends what was cancelled or is late, and plans the next step; an empty step means that there is nothing to do.
+    /// `now` is the clock's monotonic time. A plan that is not empty must be committed or rolled back.
+    pub(crate) fn plan(&mut self, now: Duration) -> &Step {
+        debug_assert!(self.step.is_empty(), "the last step was neither committed nor rolled back");
+        self.reap(now);
+        self.plan_decodes();
+        self.admit();
+        self.plan_prefill();
+        self.fill(now);
+        self.verify();
+        &self.step
+    }
+
+    /// One row for every decode, each with the block it needs. When blocks run out, whoever stands last gives way.
+    fn plan_decodes(&mut self) {
+        let mut index = 0;
+        while index < self.running.len() {
+            if self.running[index].phase == Phase::Decode {
+                let blocks = blocks_for(self.running[index].computed + 1);
+                while let Some(sequence) = self.running.get_mut(index) {
+                    if self.cache.grow(&mut sequence.table, blocks) {
+                        sequence.planned = 1;
+                        break;
+                    }
+                    // The last one may be this one: then there is no sequence at `index` any more.
+                    self.preempt(self.running.len() - 1);
+                }
+            }
+            index += 1;
+        }
+    }
+
+    /// The most prefill rows of this step.
+    fn prefill_budget(&self) -> usize {
+        let decodes = self.running.iter().filter(|sequence| !sequence.is_prefill()).count();
+        let rest = self.options.max_batch_tokens.saturating_sub(decodes);
+        if decodes == 0 { rest } else { rest.min(self.options.max_prefill_tokens) }
+    }
+
+    /// Lets waiting sequences in, strictly in their order, while the step has room for their prefill. Nobody
+    /// overtakes a sequence for which there are not enough blocks, or it might wait for ever.
+    fn admit(&mut self) {
+        while let Some(head) = self.queue.first() {
+            let rank = head.rank;
+            let place = self.running.partition_point(|sequence| sequence.rank < rank);
+            let before = self.running[..place].iter().filter(|sequence| sequence.is_prefill());
+            let prefill: usize = before.map(Sequence::remaining).sum();
+            if prefill >= self.prefill_budget() || !self.make_room(place) {
+                return;
+            }
+            let Some(mut sequence) = self.queue.pop() else { return };
+            if !self.cache.commit(&self.reservation, &mut sequence.table) {
+                self.queue.push(sequence);
+                return;
+            }
+            sequence.shared = self.reservation.shared.len();
+            sequence.node = self.reservation.node;
+            sequence.computed = sequence.shared * BLOCK_TOKENS;
+            self.stats.prefix_hit_tokens += sequence.computed as u64;
+            if sequence.timings.preemptions == 0 {
+                sequence.timings.cached_tokens = sequence.computed;
+                // All the memory a sequence will need, so that its decode steps allocate nothing.
+                sequence.tokens.reserve_exact(sequence.max_tokens);
+                sequence.table.reserve(blocks_for(sequence.prompt_len + sequence.max_tokens));
+            }
+            self.running.insert(place, sequence);
+        }
+    }
+
+    /// Plans the reservation of the queue's first sequence and, if it stands before running ones that are in its
+    /// way, takes their places; never in vain. `place` is where it will stand among the running.
+    fn make_room(&mut self, place: usize) -> bool {
+        let running = self.running.len();
+        let crowded = running >= self.options.max_sequences || self.cache.available() <= running;
+        if crowded && place == running {
+            return false;
+        }
+        let Some(head) = self.queue.first() else { return false };
+        self.cache.plan(&head.tokens, &mut self.reservation);
+        // A block for each running sequence to grow into is left, or the newcomer would soon be preempted. The best
+        // standing sequence alone needs none.
+        let has_room = |scheduler: &Self| {
+            scheduler.running.len() < scheduler.options.max_sequences
+                && scheduler.cache.fits(&scheduler.reservation, scheduler.running.len())
+        };
+        if has_room(self) {
+            return true;
+        }
+        let kept = self.running[..place].iter().map(|sequence| sequence.table.as_slice());
+        let shared = std::iter::once(self.reservation.shared.as_slice());
+        let held = self.cache.distinct(kept.chain(shared));
+        if place >= self.options.max_sequences || held + self.reservation.fresh + place > self.cache.total() {
+            return false;
+        }
+        while self.running.len() > place {
+            // It stands behind the queue's first, which therefore stays the first.
+            self.preempt(self.running.len() - 1);
+            if has_room(self) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Prefill chunks in order of standing until the budget is spent.
+    fn plan_prefill(&mut self) {
+        let mut budget = self.prefill_budget();
+        for sequence in self.running.iter_mut().filter(|sequence| sequence.is_prefill()) {
+            // What another sequence has computed since this one was let in need not be computed again.
+            while sequence.computed == sequence.shared * BLOCK_TOKENS && sequence.remaining() > BLOCK_TOKENS {
+                let tokens = &sequence.tokens[sequence.computed..sequence.computed + BLOCK_TOKENS];
+                let Some(node) = self.cache.child(sequence.node, tokens) else { break };
+                self.cache.adopt(node, &mut sequence.table[sequence.shared]);
+                sequence.node = node.id;
+                sequence.shared += 1;
+                sequence.computed += BLOCK_TOKENS;
+                self.stats.prefix_hit_tokens += BLOCK_TOKENS as u64;
+                if sequence.timings.preemptions == 0 {
+                    sequence.timings.cached_tokens += BLOCK_TOKENS;
+                }
+            }
+            sequence.planned = sequence.remaining().min(budget);
+            budget -= sequence.planned;
+        }
+    }
+
+    /// Writes the planned rows into the batch, decodes first.
+    fn fill(&mut self, now: Duration) {
+        let step = &mut self.step;
+        for phase in [Phase::Decode, Phase::Prefill] {
+            for (index, sequence) in self.running.iter_mut().enumerate() {
+                if sequence.phase != phase || sequence.planned == 0 {
+                    continue;
+                }
+                let end = sequence.computed + sequence.planned;
+                let samples = end == sequence.tokens.len();
+                let table = &sequence.table[..blocks_for(end)];
+                let ids = &sequence.tokens[sequence.computed..end];
+                step.batch.push(ids, sequence.computed, table, usize::from(samples));
+                let rows = sequence.planned;
+                step.participants.push(Participant { id: sequence.id, index, rows, samples });
+                match phase {
+                    Phase::Decode => step.decode_rows += rows,
+                    Phase::Prefill => step.prefill_rows += rows,
+                }
+                if sequence.timings.started.is_none() {
+                    sequence.timings.started = Some(now);
+                    self.stats.queue_wait.add(now.saturating_sub(sequence.timings.submitted));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Which sequences run, and what each step computes: a pure state machine without model, threads or clock.
+//!
+//! A round is [`plan`](Scheduler::plan), then either [`commit`](Scheduler::commit) with what was sampled or
+//! [`rollback`](Scheduler::rollback). Planning is in the module `plan`; here are the ways in and out.
+//!
+//! All sequences stand in one order that never changes ([`Rank`]): priority, arrival and waiting in one number.
+//! The best one that runs can take blocks from all others, and every single request fits the cache, so it always
+//! gets on; once it is done the next one is the best. Nothing can starve and nothing can block.
+
+use std::time::Duration;
+
+use super::block_cache::{BlockCache, Reservation};
+use super::options::EngineOptions;
+use super::prefix_index::NodeId;
+use super::queue::Queue;
+use super::request::{FinishReason, Outcome, Request, RequestId, Timings};
+use super::sequence::{Phase, Rank, Sequence};
+use super::stats::EngineStats;
+use super::step::{Step, Verdict};
+use crate::backend::BLOCK_TOKENS;
+use crate::error::{Error, ErrorKind, Result};
+
+/// Priorities go from the negative of this to this.
+pub const MAX_PRIORITY: i32 = 100;
+
+/// The state of one engine between and during steps.
+#[derive(Debug)]
+pub(crate) struct Scheduler {
+    pub(super) options: EngineOptions,
+    pub(super) cache: BlockCache,
+    pub(super) queue: Queue,
+    /// Sequences that are in the cache, best standing first.
+    pub(super) running: Vec<Sequence>,
+    pub(super) step: Step,
+    pub(super) reservation: Reservation,
+    pub(super) stats: EngineStats,
+    batch_rows: u64,
+    ended: Vec<(RequestId, Outcome)>,
+}
+
+/// Checks what can be checked of a request before it is queued.
+///
+/// # Errors
+/// [`ErrorKind::InvalidRequest`] or [`ErrorKind::ContextLengthExceeded`], naming the field and the numbers.
+pub(crate) fn check(request: &Request, options: &EngineOptions) -> Result<()> {
+    if request.prompt.is_empty() {
+        return Err(Error::invalid("prompt", "the prompt has no tokens; at least one is needed"));
+    }
+    if request.max_tokens == 0 {
+        return Err(Error::invalid("max_tokens", "max_tokens is 0; it must be at least 1"));
+    }
+    if !(-MAX_PRIORITY..=MAX_PRIORITY).contains(&request.priority) {
+        let message = format!("priority {} is outside -{MAX_PRIORITY}..={MAX_PRIORITY}", request.priority);
+        return Err(Error::invalid("priority", message));
+    }
+    let (prompt, answer) = (request.prompt.len(), request.max_tokens);
+    let most = options.max_request_tokens();
+    if prompt.saturating_add(answer) > most {
+        let cache = options.blocks.saturating_mul(BLOCK_TOKENS);
+        return Err(Error::new(
+            ErrorKind::ContextLengthExceeded,
+            format!(
+                "{prompt} prompt tokens and max_tokens {answer} exceed the {most} tokens that a request may have \
+                 (context length {}, cache of {cache} tokens)",
+                options.context_length
+            ),
+        )
+        .with_param(if prompt >= most { "prompt" } else { "max_tokens" }));
+    }
+    Ok(())
+}
+
+/// The error of a request that finds the queue full.
+pub(crate) fn queue_full(options: &EngineOptions) -> Error {
+    let most = options.max_queue;
+    Error::new(
+        ErrorKind::Overloaded,
+        format!("the queue is full: {most} requests wait, at most {most} may; retry later"),
+    )
+}
+
+impl Scheduler {
+    /// A scheduler within `options`, which must be valid.
+    pub(crate) fn new(options: EngineOptions) -> Self {
+        let stats = EngineStats { blocks_total: options.blocks, ..Default::default() };
+        Self {
+            cache: BlockCache::new(options.blocks, options.prefix_sharing),
+            queue: Queue::default(),
+            running: Vec::with_capacity(options.max_sequences.min(1024)),
+            step: Step::default(),
+            reservation: Reservation::default(),
+            stats,
+            batch_rows: 0,
+            ended: Vec::new(),
+            options,
+        }
+    }
+
+    /// Queues a request. Calls are the order of arrival.
+    ///
+    /// # Errors
+    /// What [`check`] finds, and [`ErrorKind::Overloaded`] if the queue is full.
+    pub(crate) fn submit(&mut self, id: RequestId, request: &mut Request, now: Duration) -> Result<()> {
+        check(request, &self.options)?;
+        if self.queue.new_len() >= self.options.max_queue {
+            return Err(queue_full(&self.options));
+        }
+        let tokens = std::mem::take(&mut request.prompt);
+        self.queue.push(Sequence {
+            id,
+            rank: Rank::new(request.priority, self.options.steps_per_priority, self.stats.steps, id),
+            prompt_len: tokens.len(),
+            tokens,
+            max_tokens: request.max_tokens,
+            deadline: request.deadline,
+            cancelled: false,
+            phase: Phase::Prefill,
+            computed: 0,
+            planned: 0,
+            table: Vec::new(),
+            shared: 0,
+            node: NodeId::ROOT,
+            timings: Timings { submitted: now, ..Default::default() },
+        });
+        Ok(())
+    }
+
+    /// Marks a request as cancelled; it ends at the next plan. `false`: there is no such request.
+    pub(crate) fn cancel(&mut self, id: RequestId) -> bool {
+        let sequence =
+            self.running.iter_mut().chain(self.queue.iter_mut()).find(|sequence| sequence.id == id);
+        match sequence {
+            Some(sequence) => {
+                sequence.cancelled = true;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Whether anything waits or runs.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.running.is_empty() || self.queue.len() > 0
+    }
+
+    /// Requests that never were part of a step.
+    pub(crate) fn new_len(&self) -> usize {
+        self.queue.new_len()
+    }
+
+    /// Requests that wait because they were preempted.
+    pub(crate) fn preempted_len(&self) -> usize {
+        self.queue.len() - self.queue.new_len()
+    }
+
+    /// The step that was planned last.
+    pub(crate) fn step(&self) -> &Step {
+        &self.step
+    }
+
+    /// Prompt and generated tokens of the running sequence at `index`.
+    pub(crate) fn tokens(&self, index: usize) -> (&[u32], &[u32]) {
+        let sequence = &self.running[index];
+        sequence.tokens.split_at(sequence.prompt_len)
+    }
+
+    /// Takes up what the planned step computed: one verdict per row of logits, in their order.
+    pub(crate) fn commit(&mut self, now: Duration, verdicts: &mut Vec<Verdict>) {
+        debug_assert_eq!(verdicts.len(), self.step.batch.logit_rows.len());
+        self.count_step();
+        let step = std::mem::take(&mut self.step);
+        let mut verdicts = verdicts.drain(..);
+        let mut over = Vec::new();
+        for participant in &step.participants {
+            let sequence = &mut self.running[participant.index];
+            sequence.computed += participant.rows;
+            sequence.planned = 0;
+            let verdict = if participant.samples { verdicts.next() } else { None };
+            if let Some(Verdict::End(error)) = verdict {
+                // What this step wrote may be what made it fail, so nothing of it is shared.
+                over.push((participant.index, Err(error)));
+                continue;
+            }
+            Self::share(&mut self.cache, sequence);
+            let reason = match verdict {
+                Some(Verdict::Token(token)) => {
+                    sequence.push(token, now, &mut self.stats);
+                    (sequence.generated() >= sequence.max_tokens).then_some(FinishReason::Length)
+                }
+                Some(Verdict::LastToken(token, reason)) => {
+                    sequence.push(token, now, &mut self.stats);
+                    Some(reason)
+                }
+                Some(Verdict::Stop) => Some(FinishReason::Stop),
+                Some(Verdict::End(_)) | None => None,
+            };
+            if let Some(reason) = reason {
+                over.push((participant.index, Ok(reason)));
+            }
+        }
+        drop(verdicts);
+        over.sort_unstable_by_key(|(index, _)| std::cmp::Reverse(*index));
+        for (index, result) in over {
+            self.end_running(index, result, now);
+        }
+        self.step = step;
+        self.step.clear();
+        self.verify();
+    }
+
+    /// Makes the blocks that have become full shareable.
+    fn share(cache: &mut BlockCache, sequence: &mut Sequence) {
+        while (sequence.shared + 1) * BLOCK_TOKENS <= sequence.computed {
+            let tokens = sequence.shared * BLOCK_TOKENS..(sequence.shared + 1) * BLOCK_TOKENS;
+            let slot = &mut sequence.table[sequence.shared];
+            let Some(node) = cache.share(sequence.node, &sequence.tokens[tokens], slot) else { return };
+            sequence.node = node;
+            sequence.shared += 1;
+        }
+    }
+
+    fn count_step(&mut self) {
+        let (step, stats) = (&self.step, &mut self.stats);
+        stats.steps += 1;
+        self.batch_rows += step.batch.rows() as u64;
+        stats.last_batch_rows = step.batch.rows();
+        stats.last_batch_sequences = step.participants.len();
+        stats.mean_batch_rows = self.batch_rows as f64 / stats.steps as f64;
+        stats.prefill_tokens += step.prefill_rows as u64;
+        stats.decode_tokens += step.decode_rows as u64;
+        if step.decode_rows > 0 {
+            stats.longest_decode_gap = stats.longest_decode_gap.max(step.prefill_rows);
+        }
+    }
+
+    /// Gives up the planned step: its sequences end with `error`, all others stay. With `suspect` the content of the
+    /// cache is not trusted any more: nothing of it is shared later, and what else runs is computed again.
+    pub(crate) fn rollback(&mut self, now: Duration, error: &Error, suspect: bool) {
+        self.stats.steps += 1;
+        for index in (0..self.running.len()).rev() {
+            if self.running[index].planned > 0 {
+                self.end_running(index, Err(Error::new(error.kind(), error.message())), now);
+            }
+        }
+        if suspect {
+            while !self.running.is_empty() {
+                self.preempt(self.running.len() - 1);
+            }
+            self.cache.flush();
+        }
+        self.step.clear();
+        self.verify();
+    }
+
+    /// Ends everything, as when the engine is dropped.
+    pub(crate) fn end_all(&mut self, now: Duration, error: &Error) {
+        self.step.clear();
+        for index in (0..self.running.len()).rev() {
+            self.end_running(index, Err(Error::new(error.kind(), error.message())), now);
+        }
+        while let Some(sequence) = self.queue.pop() {
+            self.end(sequence, Err(Error::new(error.kind(), error.message())), now);
+        }
+    }
+
+    /// Ends what was cancelled and what is late.
+    pub(super) fn reap(&mut self, now: Duration) {
+        for index in (0..self.running.len()).rev() {
+            if self.running[index].is_over(now) {
+                let error = Self::over_error(&self.running[index]);
+                self.end_running(index, Err(error), now);
+            }
+        }
+        let mut over = Vec::new();
+        self.queue.extract(|sequence| sequence.is_over(now), |sequence| over.push(sequence));
+        for sequence in over {
+            let error = Self::over_error(&sequence);
+            self.end(sequence, Err(error), now);
+        }
+    }
+
+    fn over_error(sequence: &Sequence) -> Error {
+        if sequence.cancelled {
+            return Error::new(ErrorKind::Cancelled, "the request was cancelled");
+        }
+        let generated = sequence.generated();
+        Error::new(
+            ErrorKind::DeadlineExceeded,
+            format!("the deadline passed after {generated} generated tokens"),
+        )
+    }
+
+    /// Takes the running sequence at `index` out of the cache and puts it back in the queue, where its standing
+    /// makes it the first of its kind.
+    pub(super) fn preempt(&mut self, index: usize) {
+        let mut sequence = self.running.remove(index);
+        self.cache.release_table(&mut sequence.table);
+        sequence.reset();
+        sequence.timings.preemptions += 1;
+        self.stats.preemptions += 1;
+        self.queue.push(sequence);
+    }
+
+    fn end_running(&mut self, index: usize, result: Result<FinishReason>, now: Duration) {
+        let mut sequence = self.running.remove(index);
+        self.cache.release_table(&mut sequence.table);
+        self.end(sequence, result, now);
+    }
+
+    fn end(&mut self, sequence: Sequence, result: Result<FinishReason>, now: Duration) {
+        let total = match &result {
+            Ok(_) => &mut self.stats.finished,
+            Err(error) => match error.kind() {
+                ErrorKind::Cancelled | ErrorKind::ShuttingDown => &mut self.stats.cancelled,
+                ErrorKind::DeadlineExceeded => &mut self.stats.expired,
+                _ => &mut self.stats.failed,
+            },
+        };
+        *total += 1;
+        let timings = Timings { finished: now, ..sequence.timings };
+        self.ended.push((sequence.id, Outcome { result, timings }));
+    }
+
+    /// Takes the requests that ended since the last call.
+    pub(crate) fn take_ended(&mut self) -> std::vec::Drain<'_, (RequestId, Outcome)> {
+        self.ended.drain(..)
+    }
+
+    /// The present numbers. `queued` has only the preempted requests: the engine counts new ones from their
+    /// submission on.
+    pub(crate) fn stats(&self) -> EngineStats {
+        EngineStats {
+            queued: self.preempted_len(),
+            running: self.running.len(),
+            blocks_used: self.cache.used(),
+            blocks_cached: self.cache.cached(),
+            ..self.stats
+        }
+    }
+
+    /// In debug builds and under fuzzing, checks everything that must hold.
+    pub(super) fn verify(&self) {
+        #[cfg(any(debug_assertions, test, fuzzing))]
+        assert_eq!(self.validate(), Ok(()));
+    }
+}

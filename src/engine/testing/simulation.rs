@@ -1,0 +1,271 @@
+//! The scheduler and the toy model without threads: any sequence of operations must keep every promise.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use super::toy_model::ToyModel;
+use crate::backend::BLOCK_TOKENS;
+use crate::engine::request::{FinishReason, Request, RequestId};
+use crate::engine::sampling::SamplingParams;
+use crate::engine::scheduler::Scheduler;
+use crate::engine::step::Verdict;
+use crate::engine::{EngineOptions, EngineStats, Executor};
+use crate::error::{Error, ErrorKind};
+
+const VOCAB: usize = 24;
+const STOP_TOKEN: u32 = 0;
+
+/// One thing that happens to an engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation {
+    /// A request whose prompt is the first `prompt` tokens of text number `text`.
+    Submit { text: u8, prompt: u16, max_tokens: u8, priority: i8, deadline: Option<u8> },
+    /// Cancels one of the requests that have not ended, if there is one.
+    Cancel { which: u8 },
+    /// So many steps, with time passing.
+    Steps { count: u8 },
+    /// A step that fails.
+    FailingStep,
+    /// A step that panics and leaves garbage in the whole cache.
+    PanickingStep,
+}
+
+impl Operation {
+    /// Reads an operation; every value of the bytes is one.
+    pub fn decode([kind, a, b, c]: [u8; 4]) -> Self {
+        match kind % 16 {
+            0..=6 => Self::Submit {
+                text: a % 3,
+                prompt: u16::from(b) / 2 + 1,
+                max_tokens: c % 48 + 1,
+                priority: (kind / 16) as i8 % 4 - 1,
+                deadline: (a >= 240).then_some(c),
+            },
+            7 | 8 => Self::Cancel { which: a },
+            9 => Self::FailingStep,
+            10 if a < 64 => Self::PanickingStep,
+            _ => Self::Steps { count: a % 12 + 1 },
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Expectation {
+    context: Vec<u32>,
+    max_tokens: usize,
+    generated: usize,
+    stopped: bool,
+    deadline: Option<Duration>,
+}
+
+/// The state of a simulation. Every method panics if a promise is broken.
+pub struct Simulation {
+    scheduler: Scheduler,
+    model: ToyModel,
+    live: BTreeMap<RequestId, Expectation>,
+    cancelled: BTreeSet<RequestId>,
+    lost: BTreeSet<RequestId>,
+    last_id: u64,
+    now: Duration,
+}
+
+enum Accident {
+    None,
+    Failure,
+    Panic,
+}
+
+impl Simulation {
+    pub fn new(options: EngineOptions) -> Self {
+        options.validate().expect("valid options");
+        Self {
+            model: ToyModel::new(VOCAB, options.blocks),
+            scheduler: Scheduler::new(options),
+            live: BTreeMap::new(),
+            cancelled: BTreeSet::new(),
+            lost: BTreeSet::new(),
+            last_id: 0,
+            now: Duration::ZERO,
+        }
+    }
+
+    /// Small bounds of every kind from any bytes, so that all of them are met.
+    pub fn options([a, b, c, d]: [u8; 4]) -> EngineOptions {
+        let max_batch_tokens = usize::from(b) % 60 + 4;
+        EngineOptions {
+            blocks: usize::from(a) % 24 + 2,
+            context_length: 160,
+            max_batch_tokens,
+            max_prefill_tokens: usize::from(c) % 40 + 1,
+            max_sequences: (usize::from(d) % 9 + 1).min(max_batch_tokens),
+            max_queue: usize::from(d) / 9 % 12 + 1,
+            prefix_sharing: c < 192,
+            steps_per_priority: u32::from(b) / 8 + 1,
+        }
+    }
+
+    /// Runs `operations` from the beginning to the end of every request.
+    pub fn run(options: EngineOptions, operations: impl IntoIterator<Item = Operation>) -> EngineStats {
+        let mut simulation = Self::new(options);
+        for operation in operations {
+            simulation.apply(operation);
+        }
+        simulation.finish()
+    }
+
+    /// The text whose beginnings are prompts: all texts share their first 20 tokens.
+    fn text(text: u8, len: usize) -> Vec<u32> {
+        let token = |position: usize| {
+            let salt = if position < 20 { 0 } else { usize::from(text) + 1 };
+            ((position * 7 + salt * 5 + position / 5) % VOCAB) as u32
+        };
+        (0..len).map(token).collect()
+    }
+
+    pub fn apply(&mut self, operation: Operation) {
+        match operation {
+            Operation::Submit { text, prompt, max_tokens, priority, deadline } => {
+                let deadline = deadline.map(|steps| self.now + Duration::from_millis(u64::from(steps)));
+                self.submit(
+                    Self::text(text, usize::from(prompt)),
+                    usize::from(max_tokens),
+                    priority,
+                    deadline,
+                );
+            }
+            Operation::Cancel { which } => {
+                let live = self.live.len();
+                if live > 0 {
+                    let id = *self.live.keys().nth(usize::from(which) % live).unwrap();
+                    assert!(self.scheduler.cancel(id), "{id:?} has not ended");
+                    self.cancelled.insert(id);
+                }
+            }
+            Operation::Steps { count } => (0..count).for_each(|_| self.step(&Accident::None)),
+            Operation::FailingStep => self.step(&Accident::Failure),
+            Operation::PanickingStep => self.step(&Accident::Panic),
+        }
+        self.check();
+    }
+
+    fn submit(&mut self, prompt: Vec<u32>, max_tokens: usize, priority: i8, deadline: Option<Duration>) {
+        self.last_id += 1;
+        let id = RequestId(self.last_id);
+        let mut request = Request {
+            prompt: prompt.clone(),
+            max_tokens,
+            stop_tokens: vec![STOP_TOKEN],
+            sampling: SamplingParams::greedy(),
+            priority: i32::from(priority),
+            deadline,
+        };
+        let most = self.scheduler.options.max_request_tokens();
+        let full = self.scheduler.new_len() >= self.scheduler.options.max_queue;
+        match self.scheduler.submit(id, &mut request, self.now) {
+            Ok(()) => {
+                assert!(prompt.len() + max_tokens <= most && !full);
+                let generated = 0;
+                let expectation =
+                    Expectation { context: prompt, max_tokens, generated, stopped: false, deadline };
+                self.live.insert(id, expectation);
+            }
+            Err(error) if prompt.len() + max_tokens > most => {
+                assert_eq!(error.kind(), ErrorKind::ContextLengthExceeded);
+            }
+            Err(error) => assert!(full && error.kind() == ErrorKind::Overloaded, "{error}"),
+        }
+    }
+
+    fn step(&mut self, accident: &Accident) {
+        self.now += Duration::from_millis(1);
+        self.scheduler.plan(self.now);
+        self.check();
+        self.settle();
+        // Whatever was cancelled or late is gone before anything is computed for it.
+        assert!(self.cancelled.is_empty());
+        assert!(self.live.values().all(|live| live.deadline.is_none_or(|deadline| deadline > self.now)));
+        let step = self.scheduler.step();
+        if step.is_empty() {
+            assert!(self.live.is_empty(), "work and an empty step: nothing would ever go on");
+            return;
+        }
+        match accident {
+            Accident::None => {
+                let logits = self.model.execute(&step.batch).unwrap().to_vec();
+                let mut verdicts = Vec::new();
+                for (participant, logits) in step.samplers().zip(logits.chunks_exact(VOCAB)) {
+                    let live = self.live.get_mut(&participant.id).unwrap();
+                    verdicts.push(live.judge(logits));
+                }
+                self.scheduler.commit(self.now, &mut verdicts);
+            }
+            Accident::Failure => {
+                self.lost.extend(step.participants.iter().map(|participant| participant.id));
+                self.model.spoil_rows(&step.batch);
+                self.scheduler.rollback(self.now, &Error::new(ErrorKind::Io, "told to fail"), false);
+            }
+            Accident::Panic => {
+                self.lost.extend(step.participants.iter().map(|participant| participant.id));
+                self.model.spoil_all();
+                self.scheduler.rollback(self.now, &Error::new(ErrorKind::Internal, "told to panic"), true);
+            }
+        }
+        self.check();
+        self.settle();
+        assert!(self.lost.is_empty(), "the sequences of a failed step end with it");
+    }
+
+    /// Checks each request that has ended against what was to become of it.
+    fn settle(&mut self) {
+        let ended: Vec<_> = self.scheduler.take_ended().collect();
+        for (id, outcome) in ended {
+            let live = self.live.remove(&id).expect("a request ends once");
+            let (cancelled, lost) = (self.cancelled.remove(&id), self.lost.remove(&id));
+            match outcome.result {
+                Ok(FinishReason::Length) => assert!(live.generated == live.max_tokens && !live.stopped),
+                Ok(FinishReason::Stop) => assert!(live.stopped),
+                Err(error) => match error.kind() {
+                    ErrorKind::Cancelled => assert!(cancelled),
+                    ErrorKind::DeadlineExceeded => assert!(live.deadline.is_some_and(|at| at <= self.now)),
+                    kind => assert!(lost, "{kind:?}: {error}"),
+                },
+            }
+        }
+    }
+
+    fn check(&self) {
+        assert_eq!(self.scheduler.validate(), Ok(()));
+    }
+
+    /// Runs until every request has ended, in no more steps than the rows that are left could need.
+    pub fn finish(mut self) -> EngineStats {
+        let rows: usize = self.live.values().map(|live| live.context.len() + live.max_tokens).sum();
+        // Each preemption repeats rows, and each is paid by another sequence's growth by a block.
+        let most = 16 + rows * (2 + rows / BLOCK_TOKENS);
+        for _ in 0..most {
+            if !self.scheduler.has_work() {
+                break;
+            }
+            self.step(&Accident::None);
+        }
+        assert!(self.live.is_empty(), "{} requests starve", self.live.len());
+        let stats = self.scheduler.stats();
+        assert_eq!((stats.running, stats.queued, stats.blocks_used), (0, 0, 0));
+        stats
+    }
+}
+
+impl Expectation {
+    /// The verdict on a row of logits, which must be those of this request alone.
+    fn judge(&mut self, logits: &[f32]) -> Verdict {
+        assert_eq!(logits, ToyModel::logits_after(VOCAB, &self.context), "not what it would be alone");
+        let token = ToyModel::greedy_after(VOCAB, &self.context);
+        if token == STOP_TOKEN {
+            self.stopped = true;
+            return Verdict::Stop;
+        }
+        self.context.push(token);
+        self.generated += 1;
+        Verdict::Token(token)
+    }
+}

@@ -1,0 +1,9 @@
+//! The engine's parts together: the scheduler by itself, and the whole engine over the toy model.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod properties;
+mod same_bytes;
+mod scheduling;
+mod support;
+mod worker;

@@ -1,0 +1,280 @@
+//! The engine's thread: it owns the scheduler, the executor and the sampler, and hears everything by message.
+
+use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam::channel::Receiver;
+
+use super::executor::Executor;
+use super::handle::Shared;
+use super::request::{FinishReason, Flow, Outcome, Request, RequestId, Sink, Timings};
+use super::sampling::{Sampler, SamplingParams};
+use super::scheduler::Scheduler;
+use super::step::Verdict;
+use crate::error::{Error, ErrorKind, Result};
+
+/// What the engine's callers tell its thread.
+pub(crate) enum Message {
+    Submit(Box<Submission>),
+    Cancel(RequestId),
+    /// Look whether the engine was closed.
+    Wake,
+}
+
+/// A request on its way to the worker.
+pub(crate) struct Submission {
+    pub(crate) id: RequestId,
+    pub(crate) request: Request,
+    pub(crate) submitted: Duration,
+    pub(crate) listener: Listener,
+}
+
+/// A sink that hears its end exactly once, even if the worker is gone before the request is taken up.
+pub(crate) struct Listener {
+    sink: Option<Box<dyn Sink>>,
+    submitted: Duration,
+}
+
+impl Listener {
+    pub(crate) fn new(sink: Box<dyn Sink>, submitted: Duration) -> Self {
+        Self { sink: Some(sink), submitted }
+    }
+
+    /// Drops the sink without a word: its request was refused.
+    pub(crate) fn dismiss(&mut self) {
+        let sink = self.sink.take();
+        let _ = guarded(move || drop(sink));
+    }
+
+    fn finish(&mut self, outcome: Outcome) {
+        if let Some(sink) = self.sink.take()
+            && let Err(panic) = guarded(move || sink.finish(outcome))
+        {
+            tracing::error!(%panic, "a sink panicked at the end of its request");
+        }
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let timings = Timings { submitted: self.submitted, finished: self.submitted, ..Default::default() };
+        self.finish(Outcome { result: Err(shutting_down()), timings });
+    }
+}
+
+/// The error of requests that a shutdown ends.
+pub(crate) fn shutting_down() -> Error {
+    Error::new(ErrorKind::ShuttingDown, "the engine is shutting down")
+}
+
+/// What the worker keeps of a request besides the scheduler's part.
+struct Client {
+    listener: Listener,
+    sampling: SamplingParams,
+    stop_tokens: Vec<u32>,
+}
+
+/// Runs `call` and turns a panic into its message.
+fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
+        let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+            (Some(text), _) => (*text).to_owned(),
+            (None, Some(text)) => text.clone(),
+            (None, None) => "a panic without a message".to_owned(),
+        };
+        // A payload of an unknown type may panic again when dropped; leaking it cannot.
+        std::mem::forget(payload);
+        message
+    })
+}
+
+/// The worker's state.
+pub(crate) struct Worker {
+    scheduler: Scheduler,
+    executor: Box<dyn Executor>,
+    sampler: Sampler,
+    clients: HashMap<RequestId, Client>,
+    verdicts: Vec<Verdict>,
+    receiver: Receiver<Message>,
+    shared: Arc<Shared>,
+    /// New requests received and not yet seen to leave the queue.
+    new: usize,
+}
+
+impl Worker {
+    pub(crate) fn new(
+        scheduler: Scheduler,
+        executor: Box<dyn Executor>,
+        receiver: Receiver<Message>,
+        shared: Arc<Shared>,
+    ) -> Self {
+        let sampler = Sampler::new(executor.vocab_size());
+        let (clients, verdicts) = (HashMap::new(), Vec::new());
+        Self { scheduler, executor, sampler, clients, verdicts, receiver, shared, new: 0 }
+    }
+
+    /// Serves until the engine is closed. Parked in the channel while there is nothing to do.
+    pub(crate) fn run(mut self) {
+        while !self.shared.is_closed() {
+            if self.scheduler.has_work() {
+                self.step();
+            } else {
+                self.publish();
+                match self.receiver.recv() {
+                    Ok(message) => self.receive(message),
+                    // Nobody can ever submit again.
+                    Err(_) => break,
+                }
+            }
+            while let Ok(message) = self.receiver.try_recv() {
+                self.receive(message);
+            }
+        }
+        self.scheduler.end_all(self.shared.clock.monotonic(), &shutting_down());
+        self.settle();
+        // What is still in the channel hears its end when the receiver is dropped.
+    }
+
+    fn receive(&mut self, message: Message) {
+        match message {
+            Message::Submit(submission) => self.submit(*submission),
+            Message::Cancel(id) => {
+                self.scheduler.cancel(id);
+            }
+            Message::Wake => {}
+        }
+    }
+
+    fn submit(&mut self, submission: Submission) {
+        let Submission { id, mut request, submitted, mut listener } = submission;
+        self.new += 1;
+        match self.scheduler.submit(id, &mut request, submitted) {
+            Ok(()) => {
+                let Request { sampling, stop_tokens, .. } = request;
+                self.clients.insert(id, Client { listener, sampling, stop_tokens });
+            }
+            Err(error) => {
+                // The handle has checked all of it before, so this is for requests that overtake its count.
+                let timings = Timings { submitted, finished: submitted, ..Default::default() };
+                self.count_left();
+                listener.finish(Outcome { result: Err(error), timings });
+            }
+        }
+    }
+
+    /// Plans one step, computes it and hands out what came of it.
+    fn step(&mut self) {
+        self.scheduler.plan(self.shared.clock.monotonic());
+        self.settle();
+        if self.scheduler.step().is_empty() {
+            return;
+        }
+        let (executor, batch) = (&mut self.executor, &self.scheduler.step().batch);
+        let vocab = executor.vocab_size();
+        let wanted = batch.logit_rows.len() * vocab;
+        let computed = guarded(|| executor.execute(batch));
+        let now = self.shared.clock.monotonic();
+        match computed {
+            Ok(Ok(logits)) if logits.len() == wanted => {
+                judge(
+                    &self.scheduler,
+                    &mut self.sampler,
+                    &mut self.clients,
+                    logits,
+                    vocab,
+                    &mut self.verdicts,
+                );
+                self.scheduler.commit(now, &mut self.verdicts);
+            }
+            Ok(Ok(logits)) => {
+                let message = format!("the model returned {} logits instead of {wanted}", logits.len());
+                self.scheduler.rollback(now, &Error::new(ErrorKind::Internal, message), true);
+            }
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "a step failed");
+                self.scheduler.rollback(now, &error, false);
+            }
+            Err(panic) => {
+                tracing::error!(%panic, "a step panicked");
+                let message = format!("computing the step panicked: {panic}");
+                self.scheduler.rollback(now, &Error::new(ErrorKind::Internal, message), true);
+            }
+        }
+        self.settle();
+    }
+
+    /// Publishes the numbers, then tells those whose requests have ended.
+    fn settle(&mut self) {
+        self.count_left();
+        self.publish();
+        for (id, outcome) in self.scheduler.take_ended() {
+            if let Some(mut client) = self.clients.remove(&id) {
+                client.listener.finish(outcome);
+            }
+        }
+    }
+
+    /// Makes room in the bounded queue for as many new requests as have left it.
+    fn count_left(&mut self) {
+        let new = self.scheduler.new_len();
+        self.shared.leave_queue(self.new - new);
+        self.new = new;
+    }
+
+    fn publish(&self) {
+        self.shared.stats.store(self.scheduler.stats());
+    }
+}
+
+/// Chooses a token for every row of logits and shows it to its sink.
+fn judge(
+    scheduler: &Scheduler,
+    sampler: &mut Sampler,
+    clients: &mut HashMap<RequestId, Client>,
+    logits: &[f32],
+    vocab: usize,
+    verdicts: &mut Vec<Verdict>,
+) {
+    verdicts.clear();
+    for (participant, logits) in scheduler.step().samplers().zip(logits.chunks_exact(vocab)) {
+        let (prompt, generated) = scheduler.tokens(participant.index);
+        let verdict = match clients.get_mut(&participant.id) {
+            Some(client) => client.judge(sampler, logits, prompt, generated),
+            None => Verdict::End(Error::new(ErrorKind::Internal, "the request has no listener")),
+        };
+        verdicts.push(verdict);
+    }
+}
+
+impl Client {
+    fn judge(&mut self, sampler: &mut Sampler, logits: &[f32], prompt: &[u32], generated: &[u32]) -> Verdict {
+        let sampled = match guarded(|| sampler.sample(logits, &self.sampling, prompt, generated)) {
+            Ok(Ok(sampled)) => sampled,
+            Ok(Err(error)) => return Verdict::End(error),
+            Err(panic) => {
+                let message = format!("choosing a token panicked: {panic}");
+                return Verdict::End(Error::new(ErrorKind::Internal, message));
+            }
+        };
+        let token = sampled.id;
+        if self.stop_tokens.contains(&token) {
+            return Verdict::Stop;
+        }
+        let Some(sink) = &mut self.listener.sink else {
+            return Verdict::End(Error::new(ErrorKind::Internal, "the request has no listener"));
+        };
+        match guarded(|| sink.token(sampled)) {
+            Ok(Flow::Continue) => Verdict::Token(token),
+            Ok(Flow::Stop) => Verdict::LastToken(token, FinishReason::Stop),
+            Ok(Flow::Cancel) => {
+                Verdict::End(Error::new(ErrorKind::Cancelled, "the request was cancelled by its receiver"))
+            }
+            Err(panic) => {
+                let message = format!("the receiver of the tokens panicked: {panic}");
+                Verdict::End(Error::new(ErrorKind::Internal, message))
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! One answer while it is made: the engine's worker writes it, the caller reads it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::Waker;
+#[cfg(feature = "async")]
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use parking_lot::{Condvar, Mutex, MutexGuard};
+
+use super::stop::StopMatcher;
+use crate::engine::{FinishReason, Flow, Outcome, SampledToken, Sink, Timings};
+use crate::error::{Error, ErrorKind, Result};
+use crate::tokenizer::StreamDecoder;
+
+/// Text that is new, with the tokens that became part of it.
+#[derive(Debug, Clone, Default)]
+pub struct Piece {
+    pub(super) text: String,
+    /// Empty unless log-probabilities were asked for.
+    pub(super) tokens: Vec<SampledToken>,
+}
+
+/// How an answer ended.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct End {
+    pub(super) reason: FinishReason,
+    /// Tokens generated, those of a stop string included.
+    pub(super) tokens: usize,
+    pub(super) timings: Timings,
+}
+
+/// What is there to read.
+pub(super) enum Read {
+    Pieces(VecDeque<Piece>),
+    End(Result<End>),
+    TimedOut,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    unread: VecDeque<Piece>,
+    whole: Piece,
+    end: Option<Result<End>>,
+    waker: Option<Waker>,
+}
+
+/// An answer that grows.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl Answer {
+    fn update(&self, change: impl FnOnce(&mut State)) {
+        let waker = {
+            let mut state = self.state.lock();
+            change(&mut state);
+            state.waker.take()
+        };
+        self.changed.notify_all();
+        // Outside the lock: a waker may run the task that reads.
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    fn take(state: &mut State) -> Option<Read> {
+        if !state.unread.is_empty() {
+            return Some(Read::Pieces(std::mem::take(&mut state.unread)));
+        }
+        state.end.clone().map(Read::End)
+    }
+
+    /// Blocks until the state satisfies `ready`; `None` when `timeout` passes first.
+    fn wait_for<T>(
+        &self,
+        timeout: Option<Duration>,
+        mut ready: impl FnMut(&mut State) -> Option<T>,
+    ) -> Option<T> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut state: MutexGuard<'_, State> = self.state.lock();
+        loop {
+            if let Some(found) = ready(&mut state) {
+                return Some(found);
+            }
+            match deadline {
+                None => self.changed.wait(&mut state),
+                Some(deadline) => {
+                    if self.changed.wait_until(&mut state, deadline).timed_out() {
+                        return ready(&mut state);
+                    }
+                }
+            }
+        }
+    }
+
+    /// All that is new, or the end. Blocks until there is something, or until `timeout`.
+    pub(super) fn read(&self, timeout: Option<Duration>) -> Read {
+        self.wait_for(timeout, Self::take).unwrap_or(Read::TimedOut)
+    }
+
+    /// As [`read`](Self::read), for a task.
+    #[cfg(feature = "async")]
+    pub(super) fn poll_read(&self, context: &mut Context<'_>) -> Poll<Read> {
+        let mut state = self.state.lock();
+        match Self::take(&mut state) {
+            Some(read) => Poll::Ready(read),
+            None => {
+                state.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The whole answer, whatever of it was read before. Blocks until it ends, or until `timeout` (`None`).
+    pub(super) fn whole(&self, timeout: Option<Duration>) -> Option<Result<(Piece, End)>> {
+        self.wait_for(timeout, |state| match state.end.clone()? {
+            Ok(end) => Some(Ok((state.whole.clone(), end))),
+            Err(error) => Some(Err(error)),
+        })
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn end(&self) -> Option<Result<End>> {
+        self.state.lock().end.clone()
+    }
+}
+
+/// The engine's side of an answer: tokens become text.
+pub(super) struct TextSink {
+    answer: Arc<Answer>,
+    decoder: StreamDecoder,
+    stops: StopMatcher,
+    keep_tokens: bool,
+    /// Tokens whose text is still held back.
+    held: Vec<SampledToken>,
+    tokens: usize,
+    stopped: bool,
+}
+
+impl TextSink {
+    pub(super) fn new(
+        answer: Arc<Answer>,
+        decoder: StreamDecoder,
+        stops: Vec<String>,
+        keep_tokens: bool,
+    ) -> Self {
+        let stops = StopMatcher::new(stops);
+        Self { answer, decoder, stops, keep_tokens, held: Vec::new(), tokens: 0, stopped: false }
+    }
+
+    /// Shows text, together with the tokens that became part of it.
+    fn publish(&mut self, text: String) {
+        let tokens = std::mem::take(&mut self.held);
+        self.answer.update(|state| {
+            state.whole.text.push_str(&text);
+            state.whole.tokens.extend(tokens.iter().cloned());
+            state.unread.push_back(Piece { text, tokens });
+        });
+    }
+}
+
+impl Sink for TextSink {
+    fn token(&mut self, token: SampledToken) -> Flow {
+        self.tokens += 1;
+        // An id without a token is a row that pads the model's vocabulary: it has no text.
+        let text = self.decoder.push(token.id).ok().flatten().unwrap_or_default();
+        if self.keep_tokens {
+            self.held.push(token);
+        }
+        let passed = self.stops.push(&text);
+        if !passed.text.is_empty() {
+            self.publish(passed.text);
+        }
+        self.stopped = passed.stopped;
+        if passed.stopped { Flow::Stop } else { Flow::Continue }
+    }
+
+    fn finish(mut self: Box<Self>, outcome: Outcome) {
+        if !self.stopped && outcome.result.is_ok() {
+            let last = self.decoder.finish().ok().flatten().unwrap_or_default();
+            let passed = self.stops.push(&last);
+            let mut text = passed.text;
+            if !passed.stopped {
+                text.push_str(&self.stops.finish());
+            }
+            if !text.is_empty() || !self.held.is_empty() {
+                self.publish(text);
+            }
+        }
+        let tokens = self.tokens;
+        let end = outcome.result.map(|reason| End { reason, tokens, timings: outcome.timings });
+        self.answer.update(|state| state.end = Some(end));
+    }
+}
+
+impl Drop for TextSink {
+    /// Nobody waits for ever: a sink that goes away without its end (a defect) ends the answer with an error.
+    fn drop(&mut self) {
+        self.answer.update(|state| {
+            let lost = || Err(Error::new(ErrorKind::Internal, "the engine lost the request"));
+            state.end.get_or_insert_with(lost);
+        });
+    }
+}
+
+impl From<FinishReason> for crate::protocol::FinishReason {
+    fn from(reason: FinishReason) -> Self {
+        match reason {
+            FinishReason::Stop => Self::Stop,
+            FinishReason::Length => Self::Length,
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! A model on a backend, as the engine's executor.
+
+use crate::backend::{Backend, Batch};
+use crate::engine::Executor;
+use crate::error::Result;
+use crate::models::Model;
+
+/// Runs steps of a model on a backend and keeps its cache.
+pub(super) struct ModelExecutor<B: Backend> {
+    backend: B,
+    model: Box<dyn Model<B>>,
+    cache: B::Cache,
+    logits: Vec<f32>,
+}
+
+impl<B: Backend> ModelExecutor<B> {
+    pub(super) fn new(backend: B, model: Box<dyn Model<B>>, cache: B::Cache) -> Self {
+        Self { backend, model, cache, logits: Vec::new() }
+    }
+}
+
+impl<B: Backend> Executor for ModelExecutor<B> {
+    fn vocab_size(&self) -> usize {
+        self.model.vocab_size()
+    }
+
+    fn execute(&mut self, batch: &Batch) -> Result<&[f32]> {
+        let logits = self.model.forward(&self.backend, batch, &mut self.cache)?;
+        self.backend.read(&logits, &mut self.logits)?;
+        Ok(&self.logits)
+    }
+}

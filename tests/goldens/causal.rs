@@ -1,0 +1,101 @@
+//! A causal model driven by hand: one sequence in a cache of its own.
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use model_runtime::backend::candle::CandleBackend;
+use model_runtime::backend::{BLOCK_TOKENS, Backend, Batch};
+use model_runtime::models::{Llama, LlamaSources, Model};
+use model_runtime::weights::Checkpoint;
+
+/// Largest difference of a logit or a log-probability that a float32 runtime may show.
+pub const TOLERANCE: f32 = 1e-3;
+
+/// A model with a cache for one sequence.
+pub struct Sequence {
+    backend: CandleBackend,
+    model: Llama<CandleBackend>,
+    cache: <CandleBackend as Backend>::Cache,
+    table: Vec<u32>,
+}
+
+impl Sequence {
+    /// Loads a checkpoint, with room for `positions` tokens in blocks that are out of order on purpose.
+    pub fn load(path: &Path, positions: usize) -> Result<Self, String> {
+        let checkpoint = Checkpoint::open(path).map_err(|e| e.to_string())?;
+        let sources = LlamaSources::resolve(&checkpoint).map_err(|e| e.to_string())?;
+        let blocks = positions.div_ceil(BLOCK_TOKENS);
+        let backend = CandleBackend::cpu();
+        let cache = backend.new_cache(&sources.cache_shape(blocks)).map_err(|e| e.to_string())?;
+        let model = sources.load(&backend, &mut |_| ControlFlow::Continue(())).map_err(|e| e.to_string())?;
+        Ok(Self { backend, model, cache, table: (0..blocks as u32).rev().collect() })
+    }
+
+    /// Computes `ids` at positions from `start` on; logits of the last `wanted` rows.
+    pub fn step(&mut self, ids: &[u32], start: usize, wanted: usize) -> Result<Vec<Vec<f32>>, String> {
+        let mut batch = Batch::default();
+        let blocks = (start + ids.len()).div_ceil(BLOCK_TOKENS);
+        batch.push(ids, start, &self.table[..blocks], wanted);
+        let logits = self.model.forward(&self.backend, &batch, &mut self.cache).map_err(|e| e.to_string())?;
+        let mut flat = Vec::new();
+        self.backend.read(&logits, &mut flat).map_err(|e| e.to_string())?;
+        Ok(flat.chunks_exact(self.model.vocab_size()).map(<[f32]>::to_vec).collect())
+    }
+
+    /// Greedy tokens after `prompt` with their log-probabilities, and the logits behind the prompt. Ends of
+    /// sequence are ignored.
+    pub fn greedy(&mut self, prompt: &[u32], count: usize) -> Result<(Vec<(u32, f32)>, Vec<f32>), String> {
+        let mut logits = self.step(prompt, 0, 1)?.remove(0);
+        let first = logits.clone();
+        let mut tokens = Vec::new();
+        for position in prompt.len()..prompt.len() + count {
+            let id = argmax(&logits);
+            tokens.push((id, log_softmax(&logits, id)));
+            logits = self.step(&[id], position, 1)?.remove(0);
+        }
+        Ok((tokens, first))
+    }
+}
+
+/// The index of the largest logit, the lowest one of equals.
+fn argmax(logits: &[f32]) -> u32 {
+    let mut best = 0;
+    for (at, &logit) in logits.iter().enumerate() {
+        if logit > logits[best] {
+            best = at;
+        }
+    }
+    best as u32
+}
+
+/// The log-probability of a token.
+pub fn log_softmax(logits: &[f32], id: u32) -> f32 {
+    let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let sum: f64 = logits.iter().map(|&l| f64::from(l - highest).exp()).sum();
+    (f64::from(logits[id as usize] - highest) - sum.ln()) as f32
+}
+
+/// Compares values that belong together.
+pub fn close(what: &str, found: &[f32], expected: &[f32]) -> Result<(), String> {
+    if found.len() != expected.len() {
+        return Err(format!("{what}: {} values, expected {}", found.len(), expected.len()));
+    }
+    for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
+        // Not `>`: NaN must fail.
+        if !((found - expected).abs() <= TOLERANCE) {
+            return Err(format!("{what}[{at}]: {found}, expected {expected} within {TOLERANCE}"));
+        }
+    }
+    Ok(())
+}
+
+/// A list of token ids in a golden.
+pub fn ids(value: &serde_json::Value) -> Vec<u32> {
+    value.as_array().into_iter().flatten().filter_map(|id| Some(id.as_u64()? as u32)).collect()
+}
+
+/// The values of an F32 tensor in a golden.
+pub fn tensor(file: &safetensors::SafeTensors<'_>, name: &str) -> Result<Vec<f32>, String> {
+    let view = file.tensor(name).map_err(|e| format!("{name}: {e}"))?;
+    Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
+}
