@@ -210,6 +210,11 @@
 #define MR_EVENT_FAILED 3
 
 /**
+ * Something that later releases name.
+ */
+#define MR_PHASE_OTHER 0
+
+/**
  * The files are read to name their exact version.
  */
 #define MR_PHASE_DIGEST 1
@@ -246,6 +251,17 @@ typedef struct mr_error mr_error;
 typedef struct mr_event mr_event;
 
 /**
+ * A running request and its answer: owned by the caller, freed with mr_request_free, which cancels it.
+ */
+typedef struct mr_request mr_request;
+
+/**
+ * Models behind endpoint names. Counted: mr_runtime_new gives one reference, mr_runtime_retain another, each is given
+ * back by one mr_runtime_release.
+ */
+typedef struct mr_runtime mr_runtime;
+
+/**
  * Text of this library, mostly JSON: UTF-8, owned by the caller, freed with mr_text_free. It never changes.
  */
 typedef struct mr_text mr_text;
@@ -264,8 +280,8 @@ typedef struct mr_runtime_options {
    */
   size_t struct_size;
   /**
-   * The most bytes that all models of the runtime take together, weights, caches and scratch; 0: what the machine
-   * has.
+   * The most bytes that all models of the runtime take together, weights, caches and scratch; 0: no
+   * limit.
    */
   uint64_t memory_budget;
 } mr_runtime_options;
@@ -279,7 +295,7 @@ typedef struct mr_serve_options {
    */
   size_t struct_size;
   /**
-   * The longest prompt and answer together, in tokens; 0: what the model was trained for.
+   * The longest prompt and answer together, in tokens; 0: what the model was made for, at most 8192.
    */
   uint64_t context_length;
   /**
@@ -352,6 +368,31 @@ typedef struct mr_request_options {
    */
   uint64_t timeout_ms;
 } mr_request_options;
+
+/**
+ * Receives the progress of a load: what is being read (MR_PHASE_...), bytes done and bytes in all. It runs on the
+ * thread that called mr_runtime_serve, before that returns.
+ *
+ * It returns 0 to go on; anything else ends the load with MR_E_CALLBACK.
+ */
+typedef int32_t (*mr_progress_callback)(void *user_data,
+                                        int32_t phase,
+                                        uint64_t done_bytes,
+                                        uint64_t total_bytes);
+
+/**
+ * Frees the host's user_data. It runs exactly once, also when the call that took user_data fails.
+ */
+typedef void (*mr_user_data_free)(void *user_data);
+
+/**
+ * Receives a request's events, one after the other, on the runtime's dispatch thread; see the overview for what it
+ * may do. The event is lent until it returns.
+ *
+ * It returns 0 to go on; anything else cancels the request, which then ends with MR_E_CALLBACK and is not reported
+ * any more.
+ */
+typedef int32_t (*mr_event_callback)(void *user_data, const struct mr_event *event);
 
 #ifdef __cplusplus
 extern "C" {
@@ -616,6 +657,366 @@ mr_status mr_serve_options_init(struct mr_serve_options *options, size_t struct_
  * @since 0.1
  */
 mr_status mr_request_options_init(struct mr_request_options *options, size_t struct_size);
+
+/**
+ * Makes a runtime that serves nothing yet.
+ *
+ * @param options (in) NULL: the defaults.
+ * @param runtime (out) Receives one reference, given back with mr_runtime_release.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_UNSUPPORTED: an option that this version does not know.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+mr_status mr_runtime_new(const struct mr_runtime_options *options,
+                         struct mr_runtime **runtime,
+                         struct mr_error **error);
+
+/**
+ * Adds a reference to a runtime, for another thread or another part of the program.
+ *
+ * @param runtime (in) The runtime; NULL does nothing.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+void mr_runtime_retain(const struct mr_runtime *runtime);
+
+/**
+ * Gives one reference to a runtime back. When the last one is gone and every request is freed, the runtime ends and
+ * gives its memory back; requests that still run go on until they are freed.
+ *
+ * @param runtime (in) The reference, given up; NULL does nothing.
+ *
+ * Thread safety: any thread, callbacks included. Other references stay valid.
+ * Blocking: the last one waits for the runtime's threads, for about one step.
+ * @since 0.1
+ */
+void mr_runtime_release(struct mr_runtime *runtime);
+
+/**
+ * Loads a model and serves it under a name.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param name (in) The endpoint's name, which requests give as "model".
+ * @param name_len (in) Bytes in name.
+ * @param model (in) A folder in the Hugging Face layout or a GGUF file.
+ * @param model_len (in) Bytes in model.
+ * @param options (in) NULL: the defaults.
+ * @param progress (in) Hears how far the load is, on this thread; non-zero ends it. NULL: nobody.
+ * @param user_data (in) The first argument of progress.
+ * @param user_data_free (in) Frees user_data before this function returns, also on failure; NULL: nobody does.
+ * @param info (out) Receives owned JSON about the endpoint (name, version, context_length, plan, ...), freed with
+ *   mr_text_free.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_INVALID_REQUEST: options that contradict each other or the model;
+ *   MR_E_NOT_FOUND or MR_E_IO: the files cannot be read; MR_E_INVALID_MODEL; MR_E_UNSUPPORTED: a model that this
+ *   version does not run; MR_E_CONFLICT: the name is taken; MR_E_INSUFFICIENT_MEMORY; MR_E_CALLBACK: progress ended
+ *   it. After a failure nothing is left behind.
+ *
+ * Thread safety: any thread, concurrently; other endpoints go on answering.
+ * Blocking: until the model is loaded.
+ * @since 0.1
+ */
+mr_status mr_runtime_serve(const struct mr_runtime *runtime,
+                           const char *name,
+                           size_t name_len,
+                           const char *model,
+                           size_t model_len,
+                           const struct mr_serve_options *options,
+                           mr_progress_callback progress,
+                           void *user_data,
+                           mr_user_data_free user_data_free,
+                           struct mr_text **info,
+                           struct mr_error **error);
+
+/**
+ * Takes an endpoint away. Its requests end with MR_E_SHUTTING_DOWN, its memory is given back.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param name (in) The endpoint's name.
+ * @param name_len (in) Bytes in name.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_NOT_FOUND; MR_E_CONFLICT: it is being loaded.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: for about one step.
+ * @since 0.1
+ */
+mr_status mr_runtime_remove(const struct mr_runtime *runtime,
+                            const char *name,
+                            size_t name_len,
+                            struct mr_error **error);
+
+/**
+ * What is served, as a JSON list in order of name; each entry as mr_runtime_serve gives it.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param endpoints (out) Receives owned JSON, freed with mr_text_free.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+mr_status mr_runtime_endpoints(const struct mr_runtime *runtime,
+                               struct mr_text **endpoints,
+                               struct mr_error **error);
+
+/**
+ * What serving a model would cost, as JSON: weight_bytes, cache_bytes, scratch_bytes, total_bytes, context_length,
+ * cache_tokens, max_context, ... Reads headers only.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param model (in) A folder in the Hugging Face layout or a GGUF file.
+ * @param model_len (in) Bytes in model.
+ * @param options (in) NULL: the defaults.
+ * @param plan (out) Receives owned JSON, freed with mr_text_free.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_INVALID_REQUEST; MR_E_NOT_FOUND or MR_E_IO: the files cannot be read;
+ *   MR_E_INVALID_MODEL; MR_E_UNSUPPORTED; MR_E_INSUFFICIENT_MEMORY: it does not fit; the message names the largest
+ *   context that would.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: while the files' headers are read.
+ * @since 0.1
+ */
+mr_status mr_runtime_plan(const struct mr_runtime *runtime,
+                          const char *model,
+                          size_t model_len,
+                          const struct mr_serve_options *options,
+                          struct mr_text **plan,
+                          struct mr_error **error);
+
+/**
+ * What a runtime is doing, as JSON: queue, batch, cache, tokens and times of each endpoint.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param stats (out) Receives owned JSON, freed with mr_text_free.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+mr_status mr_runtime_stats(const struct mr_runtime *runtime, struct mr_text **stats, struct mr_error **error);
+
+/**
+ * Answers a chat request, all at once.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param request (in) JSON in the OpenAI shape; unknown fields are refused by name.
+ * @param request_len (in) Bytes in request.
+ * @param options (in) NULL: the defaults.
+ * @param response (out) Receives owned JSON in the OpenAI shape, freed with mr_text_free.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_INVALID_REQUEST; MR_E_CONTEXT_LENGTH_EXCEEDED; MR_E_NOT_FOUND: no such
+ *   endpoint; MR_E_UNSUPPORTED: a field that is not supported, or a model without a chat template;
+ *   MR_E_OVERLOADED; MR_E_DEADLINE_EXCEEDED; MR_E_SHUTTING_DOWN; MR_E_INTERNAL.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: until the answer is complete.
+ * @since 0.1
+ */
+mr_status mr_runtime_chat(const struct mr_runtime *runtime,
+                          const char *request,
+                          size_t request_len,
+                          const struct mr_request_options *options,
+                          struct mr_text **response,
+                          struct mr_error **error);
+
+/**
+ * Answers a text completion request, all at once.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param request (in) JSON in the OpenAI shape; unknown fields are refused by name.
+ * @param request_len (in) Bytes in request.
+ * @param options (in) NULL: the defaults.
+ * @param response (out) Receives owned JSON in the OpenAI shape, freed with mr_text_free.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return As mr_runtime_chat.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: until the answer is complete.
+ * @since 0.1
+ */
+mr_status mr_runtime_complete(const struct mr_runtime *runtime,
+                              const char *request,
+                              size_t request_len,
+                              const struct mr_request_options *options,
+                              struct mr_text **response,
+                              struct mr_error **error);
+
+/**
+ * Submits a chat request whose answer is read in pieces.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param request_json (in) JSON in the OpenAI shape; unknown fields are refused by name. "stream" may be given or not;
+ *   "stream_options" needs it.
+ * @param request_json_len (in) Bytes in request_json.
+ * @param options (in) NULL: the defaults.
+ * @param callback (in) Receives the events on the runtime's dispatch thread, possibly before this function returns;
+ *   NULL: read them with mr_request_next.
+ * @param user_data (in) The first argument of callback.
+ * @param user_data_free (in) Frees user_data once: after the last event, when the request is freed, or before this
+ *   function returns if that fails or callback is NULL. NULL: nobody does.
+ * @param request (out) Receives the owned request, freed with mr_request_free.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_INVALID_REQUEST; MR_E_CONTEXT_LENGTH_EXCEEDED; MR_E_NOT_FOUND: no such
+ *   endpoint; MR_E_UNSUPPORTED: a field that is not supported, or a model without a chat template;
+ *   MR_E_OVERLOADED; MR_E_SHUTTING_DOWN.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never for long; the prompt is tokenized.
+ * @since 0.1
+ */
+mr_status mr_runtime_submit_chat(const struct mr_runtime *runtime,
+                                 const char *request_json,
+                                 size_t request_json_len,
+                                 const struct mr_request_options *options,
+                                 mr_event_callback callback,
+                                 void *user_data,
+                                 mr_user_data_free user_data_free,
+                                 struct mr_request **request,
+                                 struct mr_error **error);
+
+/**
+ * Submits a text completion request whose answer is read in pieces.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param request_json (in) JSON in the OpenAI shape; unknown fields are refused by name. "stream" may be given or not;
+ *   "stream_options" needs it.
+ * @param request_json_len (in) Bytes in request_json.
+ * @param options (in) NULL: the defaults.
+ * @param callback (in) Receives the events on the runtime's dispatch thread, possibly before this function returns;
+ *   NULL: read them with mr_request_next.
+ * @param user_data (in) The first argument of callback.
+ * @param user_data_free (in) Frees user_data once: after the last event, when the request is freed, or before this
+ *   function returns if that fails or callback is NULL. NULL: nobody does.
+ * @param request (out) Receives the owned request, freed with mr_request_free.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return As mr_runtime_submit_chat.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never for long; the prompt is tokenized.
+ * @since 0.1
+ */
+mr_status mr_runtime_submit_completion(const struct mr_runtime *runtime,
+                                       const char *request_json,
+                                       size_t request_json_len,
+                                       const struct mr_request_options *options,
+                                       mr_event_callback callback,
+                                       void *user_data,
+                                       mr_user_data_free user_data_free,
+                                       struct mr_request **request,
+                                       struct mr_error **error);
+
+/**
+ * Waits for the next pieces of an answer and gives all that are there as one event.
+ *
+ * Several threads may read one request; each event goes to one of them.
+ *
+ * @param request (in) The request; not NULL, submitted without a callback.
+ * @param timeout_ms (in) How long to wait; 0: not at all; MR_WAIT_FOREVER.
+ * @param event (out) Receives an owned event, freed with mr_event_free; written only with MR_OK.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK: there is an event. MR_TIMED_OUT: nothing new in time. MR_DONE: the answer is complete and was
+ *   read. MR_E_INVALID_ARGUMENT; MR_E_CONFLICT: the request has a callback; or what ended the request
+ *   (MR_E_CANCELLED, MR_E_DEADLINE_EXCEEDED, MR_E_SHUTTING_DOWN, MR_E_INTERNAL), again in every later call.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: up to timeout_ms.
+ * @since 0.1
+ */
+mr_status mr_request_next(const struct mr_request *request,
+                          int64_t timeout_ms,
+                          struct mr_event **event,
+                          struct mr_error **error);
+
+/**
+ * Waits for the end of an answer and gives the whole response, whatever of it was read before.
+ *
+ * With a callback it waits until the callback has seen the last event.
+ *
+ * @param request (in) The request; not NULL.
+ * @param timeout_ms (in) How long to wait; 0: not at all; MR_WAIT_FOREVER.
+ * @param response (out) Receives owned JSON in the OpenAI shape, freed with mr_text_free; written only with MR_OK.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK. MR_TIMED_OUT: not yet. MR_E_INVALID_ARGUMENT; MR_E_CALLBACK: the request's callback ended it;
+ *   MR_E_CONFLICT: it would wait for the callback that calls it; or what ended the request (MR_E_CANCELLED,
+ *   MR_E_DEADLINE_EXCEEDED, MR_E_SHUTTING_DOWN, MR_E_INTERNAL). Later calls answer the same.
+ *
+ * Thread safety: any thread, concurrently; not in a callback for a request with a callback.
+ * Blocking: up to timeout_ms.
+ * @since 0.1
+ */
+mr_status mr_request_wait(const struct mr_request *request,
+                          int64_t timeout_ms,
+                          struct mr_text **response,
+                          struct mr_error **error);
+
+/**
+ * Asks a request to end: it ends with MR_E_CANCELLED within one step. One that has ended stays as it is.
+ *
+ * @param request (in) The request; NULL does nothing.
+ *
+ * Thread safety: any thread, concurrently, also while others wait for the request.
+ * Blocking: never.
+ * @since 0.1
+ */
+void mr_request_cancel(const struct mr_request *request);
+
+/**
+ * The exact version that serves a request, as the field "model" of its answer names it.
+ *
+ * @param request (in) The request, or NULL.
+ * @param len (out) Receives the number of bytes without the NUL; NULL if it is not wanted.
+ * @return UTF-8 with a NUL behind it, valid until the request is freed; NULL (and *len untouched) if request is
+ *   NULL.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+const char *mr_request_get_version(const struct mr_request *request,
+                                   size_t *len);
+
+/**
+ * When things happened to a request that has ended well, as a JSON object: queued_seconds,
+ * time_to_first_token_seconds (null without a token), total_seconds, preemptions.
+ *
+ * @param request (in) The request; not NULL.
+ * @param timings (out) Receives owned JSON, freed with mr_text_free.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_CONFLICT: it has not ended, or not well.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+mr_status mr_request_timings(const struct mr_request *request,
+                             struct mr_text **timings,
+                             struct mr_error **error);
+
+/**
+ * Frees a request; one that still runs is cancelled first.
+ *
+ * With a callback: the callback has returned and never runs again, and its user_data was freed; inside that
+ * callback, user_data is freed when it returns.
+ *
+ * @param request (in) The request, given up; NULL does nothing.
+ *
+ * Thread safety: any thread, callbacks included; nobody may use the request afterwards.
+ * Blocking: while the request's callback runs on another thread. The last handle of a released runtime also waits
+ *   for the runtime's threads, for about one step.
+ * @since 0.1
+ */
+void mr_request_free(struct mr_request *request);
 
 #ifdef __cplusplus
 }  // extern "C"

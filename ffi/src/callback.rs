@@ -23,6 +23,8 @@ pub type mr_progress_callback = Option<
 /// Frees the host's user_data. It runs exactly once, also when the call that took user_data fails.
 pub type mr_user_data_free = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
+/// Something that later releases name.
+pub const MR_PHASE_OTHER: i32 = 0;
 /// The files are read to name their exact version.
 pub const MR_PHASE_DIGEST: i32 = 1;
 /// The weights are read.

@@ -39,10 +39,6 @@ pub(crate) struct ErrorHandle {
 }
 
 impl ErrorHandle {
-    pub(crate) fn status(&self) -> mr_status {
-        self.status
-    }
-
     #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         self.message.as_str()

@@ -11,10 +11,14 @@ compile_error!("the C interface turns panics into errors: build it with panic = 
 
 pub mod boundary;
 pub mod callback;
+pub mod dispatch;
 pub mod error;
 pub mod event;
 pub mod handle;
 pub mod options;
+pub mod request;
+pub mod runtime;
 pub mod status;
+pub mod stream;
 pub mod text;
 pub mod version;

@@ -22,8 +22,8 @@ pub const MR_PREFIX_SHARING_OFF: i32 = 2;
 pub struct mr_runtime_options {
     /// sizeof(mr_runtime_options), set by the initializers.
     pub struct_size: usize,
-    /// The most bytes that all models of the runtime take together, weights, caches and scratch; 0: what the machine
-    /// has.
+    /// The most bytes that all models of the runtime take together, weights, caches and scratch; 0: no
+    /// limit.
     pub memory_budget: u64,
 }
 
@@ -33,7 +33,7 @@ pub struct mr_runtime_options {
 pub struct mr_serve_options {
     /// sizeof(mr_serve_options), set by the initializers.
     pub struct_size: usize,
-    /// The longest prompt and answer together, in tokens; 0: what the model was trained for.
+    /// The longest prompt and answer together, in tokens; 0: what the model was made for, at most 8192.
     pub context_length: u64,
     /// Tokens that the block cache holds for all requests together; 0: the library's choice.
     pub cache_tokens: u64,

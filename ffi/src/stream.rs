@@ -39,7 +39,10 @@ trait Piece: Serialize {
 
 impl Piece for ChatChunk {
     fn add_to(&self, text: &mut String) {
-        self.choices.iter().filter_map(|choice| choice.delta.content.as_deref()).for_each(|new| text.push_str(new));
+        self.choices
+            .iter()
+            .filter_map(|choice| choice.delta.content.as_deref())
+            .for_each(|new| text.push_str(new));
     }
 }
 
