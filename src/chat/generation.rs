@@ -35,7 +35,8 @@ fn replacement(tag: &str) -> Option<Cow<'static, str>> {
         _ => return None,
     };
     let left = inner.get(..1).filter(|c| matches!(*c, "-" | "+")).unwrap_or_default();
-    let right = inner.get(inner.len().saturating_sub(1)..).filter(|c| matches!(*c, "-" | "+")).unwrap_or_default();
+    let right =
+        inner.get(inner.len().saturating_sub(1)..).filter(|c| matches!(*c, "-" | "+")).unwrap_or_default();
     Some(Cow::Owned(format!("{{%{left} {statement} {right}%}}")))
 }
 

@@ -51,9 +51,8 @@ impl TemplateTokens {
 
     /// The first of `maps` that has a token decides.
     fn from_maps(maps: &[&Map<String, Value>]) -> Self {
-        let token = |name: &str| {
-            maps.iter().filter_map(|map| map.get(name)).find_map(token_text).map(str::to_owned)
-        };
+        let token =
+            |name: &str| maps.iter().filter_map(|map| map.get(name)).find_map(token_text).map(str::to_owned);
         Self {
             bos: token("bos_token"),
             eos: token("eos_token"),

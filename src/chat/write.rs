@@ -229,13 +229,18 @@ mod tests {
     // The expected strings are what CPython 3.11 prints.
     #[test]
     fn json_is_that_of_python() {
-        let v = value(r#"{"b": [1, 2.0, 1e16, 1e-05, -0.5, 1e300], "a": {"é<>&'": null, "\u0001\n\"\\": true}, "e": [], "f": {}}"#);
+        let v = value(
+            r#"{"b": [1, 2.0, 1e16, 1e-05, -0.5, 1e300], "a": {"é<>&'": null, "\u0001\n\"\\": true}, "e": [], "f": {}}"#,
+        );
         assert_eq!(
             json(&v, &style(None)).unwrap(),
             r#"{"b": [1, 2.0, 1e+16, 1e-05, -0.5, 1e+300], "a": {"é<>&'": null, "\u0001\n\"\\": true}, "e": [], "f": {}}"#
         );
         let ascii = JsonStyle { ensure_ascii: true, sort_keys: true, ..style(None) };
-        assert_eq!(json(&value(r#"{"b": "é😁", "a": 1}"#), &ascii).unwrap(), r#"{"a": 1, "b": "\u00e9\ud83d\ude01"}"#);
+        assert_eq!(
+            json(&value(r#"{"b": "é😁", "a": 1}"#), &ascii).unwrap(),
+            r#"{"a": 1, "b": "\u00e9\ud83d\ude01"}"#
+        );
         assert_eq!(
             json(&value(r#"{"a": [1, {"b": []}], "c": {}}"#), &style(Some("  "))).unwrap(),
             "{\n  \"a\": [\n    1,\n    {\n      \"b\": []\n    }\n  ],\n  \"c\": {}\n}"
@@ -245,10 +250,7 @@ mod tests {
     #[test]
     fn str_is_that_of_python() {
         let v = value(r#"{"a": [1, 1e16, true, null, "it's", "say \"it's\""], "n": 0.1}"#);
-        assert_eq!(
-            python(&v).unwrap(),
-            r#"{'a': [1, 1e+16, True, None, "it's", 'say "it\'s"'], 'n': 0.1}"#
-        );
+        assert_eq!(python(&v).unwrap(), r#"{'a': [1, 1e+16, True, None, "it's", 'say "it\'s"'], 'n': 0.1}"#);
         assert_eq!(python(&Value::from("plain 'text'")).unwrap(), "plain 'text'");
         assert_eq!(python(&Value::from(1e22)).unwrap(), "1e+22");
     }

@@ -64,7 +64,9 @@ fn check(case: &Case<'_>) -> Result<(), String> {
         (Ok(prompt), Expected::Prompt(expected)) => Err(difference(&prompt, expected)),
         (Ok(prompt), _) => Err(format!("rendered {:?} instead of failing", tail(&prompt))),
         (Err(TemplateError::Refused { message }), Expected::Refusal(expected)) => match expected {
-            Some(expected) if message != *expected => Err(format!("refused with {message:?}, not {expected:?}")),
+            Some(expected) if message != *expected => {
+                Err(format!("refused with {message:?}, not {expected:?}"))
+            }
             _ => Ok(()),
         },
         (Err(_), Expected::Failure) => Ok(()),

@@ -26,9 +26,9 @@ pub(super) fn parts(metadata: &Metadata) -> Result<Parts, TokenizerError> {
         .enumerate()
         .map(|(index, merge)| {
             let field = || format!("tokenizer.ggml.merges[{index}]");
-            let (left, right) = merge
-                .split_once(' ')
-                .ok_or_else(|| TokenizerError::invalid(field(), "expected two tokens with a space between"))?;
+            let (left, right) = merge.split_once(' ').ok_or_else(|| {
+                TokenizerError::invalid(field(), "expected two tokens with a space between")
+            })?;
             let pair = (left.to_owned(), right.to_owned());
             check_merge(&vocab, &pair, "").map_err(|reason| TokenizerError::invalid(field(), reason))?;
             Ok(pair)
@@ -42,9 +42,7 @@ pub(super) fn parts(metadata: &Metadata) -> Result<Parts, TokenizerError> {
         .map_err(|e| TokenizerError::invalid("tokenizer.ggml.merges", e))?;
     let mut pipeline = TokenizerImpl::new(TokenModel::Library(ModelWrapper::BPE(model)));
     if kind.composed {
-        pipeline
-            .with_normalizer(Some(NFC))
-            .map_err(|e| TokenizerError::invalid("tokenizer.ggml.pre", e))?;
+        pipeline.with_normalizer(Some(NFC)).map_err(|e| TokenizerError::invalid("tokenizer.ggml.pre", e))?;
     }
     pipeline.with_pre_tokenizer(Some(kind.build()?));
     vocabulary.add_to(&mut pipeline)?;

@@ -11,7 +11,6 @@ use super::load::Parts;
 use crate::error::Error;
 use crate::weights::{Metadata, WeightsError};
 
-
 /// Rebuilds the tokenizer that `tokenizer.ggml.model` names.
 pub(super) fn parts(metadata: &Metadata) -> Result<Parts, TokenizerError> {
     match metadata.require_str("tokenizer.ggml.model").map_err(read)? {
@@ -27,3 +26,6 @@ pub(super) fn read(error: WeightsError) -> TokenizerError {
     let error = Error::from(error);
     TokenizerError::Read { message: error.message().to_owned(), kind: error.kind() }
 }
+
+#[cfg(test)]
+mod tests;

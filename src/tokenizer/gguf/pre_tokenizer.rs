@@ -36,9 +36,8 @@ const CASED_LETTERS: &str = concat!(
     r"\s?[\p{Lu}\p{Ll}\p{Lt}&&[^\x{1C89}-\x{1C8A}\x{2D00}-\x{2D2F}\x{A78F}-\x{A7FF}\x{AB30}-\x{AB6F}",
     r"\x{10570}-\x{105BF}\x{10D40}-\x{10D8F}\x{16E40}-\x{16EFF}\x{1D400}-\x{1DFFF}]]+",
 );
-const ASCII_AND_WIDE_SIGNS: &str = concat!(
-    r"\s?[!-/:-~\x{FF01}-\x{FF0F}\x{FF1A}-\x{FF5E}\x{2018}-\x{201F}\x{3000}-\x{3002}]+",
-);
+const ASCII_AND_WIDE_SIGNS: &str =
+    concat!(r"\s?[!-/:-~\x{FF01}-\x{FF0F}\x{FF1A}-\x{FF5E}\x{2018}-\x{201F}\x{3000}-\x{3002}]+",);
 const CHINESE_AND_OTHER_SCRIPTS: &str = r"[\x{4E00}-\x{9FA5}\x{0800}-\x{4E00}\x{AC00}-\x{D7FF}]+";
 
 /// What a kind stands for.
@@ -62,12 +61,7 @@ const PLAIN: Kind =
     Kind { names: &[], patterns: &[], gpt2: false, composed: false, whole_words: false, begins: false };
 
 const KINDS: &[Kind] = &[
-    Kind {
-        names: &["default"],
-        patterns: &[r"[\p{P}\$\+<=>\^~\|]+"],
-        gpt2: true,
-        ..PLAIN
-    },
+    Kind { names: &["default"], patterns: &[r"[\p{P}\$\+<=>\^~\|]+"], gpt2: true, ..PLAIN },
     Kind {
         names: &["llama-bpe", "llama3", "llama-v3"],
         patterns: &[DIGITS_BY_THREE],
@@ -188,7 +182,10 @@ mod tests {
     #[test]
     fn an_unknown_kind_names_the_known_ones() {
         let error = Kind::find(Some("nonsense"), "llama").unwrap_err().to_string();
-        assert!(error.contains("nonsense") && error.contains("llama-bpe") && error.contains("qwen2"), "{error}");
+        assert!(
+            error.contains("nonsense") && error.contains("llama-bpe") && error.contains("qwen2"),
+            "{error}"
+        );
         assert!(Kind::find(None, "gptneox").unwrap().composed);
         assert_eq!(Kind::find(None, "llama").unwrap().names, ["default"]);
     }

@@ -55,8 +55,7 @@ pub(super) fn parts(metadata: &Metadata) -> Result<Parts, TokenizerError> {
     if added_space {
         normalizers.push(Prepend::new(SPACE.to_owned()).into());
     }
-    let replace =
-        Replace::new(" ", SPACE).map_err(|e| TokenizerError::invalid("tokenizer.ggml.model", e))?;
+    let replace = Replace::new(" ", SPACE).map_err(|e| TokenizerError::invalid("tokenizer.ggml.model", e))?;
     normalizers.push(replace.into());
     pipeline
         .with_normalizer(Some(Sequence::new(normalizers)))

@@ -94,16 +94,17 @@ impl<'a> Vocabulary<'a> {
 
     /// Makes control tokens special and lets user-defined ones be found in a text before it is cut into words.
     pub(super) fn add_to(&self, pipeline: &mut Pipeline) -> Result<(), TokenizerError> {
-        let added = self.iter().filter(|(id, token, _)| !token.is_empty() && !is_filler(*id, token)).filter_map(
-            |(_, token, kind)| {
+        let added = self
+            .iter()
+            .filter(|(id, token, _)| !token.is_empty() && !is_filler(*id, token))
+            .filter_map(|(_, token, kind)| {
                 let special = match kind {
                     TokenKind::Control | TokenKind::Unknown => true,
                     TokenKind::UserDefined => false,
                     _ => return None,
                 };
                 Some(AddedToken::from(token, special).normalized(false))
-            },
-        );
+            });
         pipeline.add_tokens(added).map_err(|e| TokenizerError::invalid("tokenizer.ggml.tokens", e))?;
         Ok(())
     }

@@ -48,9 +48,9 @@ pub(super) fn parts(metadata: &Metadata) -> Result<Parts, TokenizerError> {
 
     let mut frame = Frame::default();
     if vocabulary.flag("tokenizer.ggml.add_bos_token", true)? {
-        frame.before.extend(
-            vocabulary.first_id(&["tokenizer.ggml.cls_token_id", "tokenizer.ggml.bos_token_id"])?,
-        );
+        frame
+            .before
+            .extend(vocabulary.first_id(&["tokenizer.ggml.cls_token_id", "tokenizer.ggml.bos_token_id"])?);
     }
     if vocabulary.flag("tokenizer.ggml.add_eos_token", true)? {
         // The key was misspelled when the format began, and files have it either way.
