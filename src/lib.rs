@@ -21,3 +21,9 @@ pub mod weights;
 
 pub use clock::{Clock, ManualClock, SystemClock};
 pub use error::{Error, ErrorKind, Result};
+pub use runtime::{ModelRuntime, RequestOptions, ServeOptions};
+
+/// Compiles and runs the Rust code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct ReadmeDoctests;

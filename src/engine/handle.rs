@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     /// Requests that were submitted and never part of a step.
     new: AtomicUsize,
     refused: AtomicU64,
+    /// Set once, by the first shutdown; nothing is computed any more.
+    closed: AtomicBool,
 }
 
 impl Shared {
@@ -31,6 +33,10 @@ impl Shared {
     fn enter_queue(&self, most: usize) -> bool {
         let enter = |new: usize| (new < most).then_some(new + 1);
         self.new.fetch_update(Ordering::AcqRel, Ordering::Acquire, enter).is_ok()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     pub(crate) fn leave_queue(&self, requests: usize) {
@@ -49,7 +55,6 @@ pub struct Engine {
     shared: Arc<Shared>,
     /// Numbers are given and messages sent under one lock, so that the order of numbers is the order of arrival.
     sender: Mutex<(Sender<Message>, u64)>,
-    closed: AtomicBool,
     worker: ThreadId,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
@@ -77,6 +82,7 @@ impl Engine {
             stats: AtomicCell::new(scheduler.stats()),
             new: AtomicUsize::new(0),
             refused: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
         });
         let (sender, receiver) = unbounded();
         let worker = Worker::new(scheduler, executor, receiver, shared.clone());
@@ -91,7 +97,6 @@ impl Engine {
             vocab_size,
             shared,
             sender: Mutex::new((sender, 0)),
-            closed: AtomicBool::new(false),
             worker: thread.thread().id(),
             thread: Mutex::new(Some(thread)),
         })
@@ -103,7 +108,7 @@ impl Engine {
     }
 
     /// Queues a request. Its tokens and its end go to `sink`, on the engine's thread; the sink of a refused request
-    /// is dropped without a call.
+    /// is dropped without a call. A sink may be called before this returns.
     ///
     /// # Errors
     /// - [`ErrorKind::InvalidRequest`]: an empty prompt, a token that the model does not have, a `max_tokens` of 0,
@@ -139,7 +144,7 @@ impl Engine {
 
     /// Checks a request and counts it into the queue.
     fn admit(&self, request: &Request) -> Result<()> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.shared.is_closed() {
             return Err(shutting_down());
         }
         check(request, &self.options)?;
@@ -183,8 +188,8 @@ impl Engine {
     /// Ends every request with [`ErrorKind::ShuttingDown`] and joins the thread, unless called on it. Later submissions
     /// are refused.
     pub fn shutdown(&self) {
-        self.closed.store(true, Ordering::Release);
-        let _ = self.sender.lock().0.send(Message::Shutdown);
+        self.shared.closed.store(true, Ordering::Release);
+        let _ = self.sender.lock().0.send(Message::Wake);
         if std::thread::current().id() == self.worker {
             return;
         }

@@ -81,6 +81,11 @@ impl Scheduler {
     /// Plans the reservation of the queue's first sequence and, if it stands before running ones that are in its
     /// way, takes their places; never in vain. `place` is where it will stand among the running.
     fn make_room(&mut self, place: usize) -> bool {
+        let running = self.running.len();
+        let crowded = running >= self.options.max_sequences || self.cache.available() <= running;
+        if crowded && place == running {
+            return false;
+        }
         let Some(head) = self.queue.first() else { return false };
         self.cache.plan(&head.tokens, &mut self.reservation);
         // A block for each running sequence to grow into is left, or the newcomer would soon be preempted. The best
@@ -121,6 +126,9 @@ impl Scheduler {
                 sequence.shared += 1;
                 sequence.computed += BLOCK_TOKENS;
                 self.stats.prefix_hit_tokens += BLOCK_TOKENS as u64;
+                if sequence.timings.preemptions == 0 {
+                    sequence.timings.cached_tokens += BLOCK_TOKENS;
+                }
             }
             sequence.planned = sequence.remaining().min(budget);
             budget -= sequence.planned;

@@ -57,7 +57,7 @@ pub struct Timings {
     pub first_token: Option<Duration>,
     /// When it ended.
     pub finished: Duration,
-    /// Prompt tokens found in the cache (the largest prefix hit of the request's admissions).
+    /// Prompt tokens that others had computed before; what is found again after a preemption does not count.
     pub cached_tokens: usize,
     /// How often it was preempted and recomputed.
     pub preemptions: u32,

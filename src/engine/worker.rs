@@ -19,7 +19,8 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) enum Message {
     Submit(Box<Submission>),
     Cancel(RequestId),
-    Shutdown,
+    /// Look whether the engine was closed.
+    Wake,
 }
 
 /// A request on its way to the worker.
@@ -93,6 +94,7 @@ fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
 pub(crate) struct Worker {
     scheduler: Scheduler,
     executor: Box<dyn Executor>,
+    vocab_size: usize,
     sampler: Sampler,
     clients: HashMap<RequestId, Client>,
     verdicts: Vec<Verdict>,
@@ -100,7 +102,6 @@ pub(crate) struct Worker {
     shared: Arc<Shared>,
     /// New requests received and not yet seen to leave the queue.
     new: usize,
-    closing: bool,
 }
 
 impl Worker {
@@ -110,21 +111,23 @@ impl Worker {
         receiver: Receiver<Message>,
         shared: Arc<Shared>,
     ) -> Self {
-        let sampler = Sampler::new(executor.vocab_size());
+        let vocab_size = executor.vocab_size();
+        let sampler = Sampler::new(vocab_size);
         let (clients, verdicts) = (HashMap::new(), Vec::new());
-        Self { scheduler, executor, sampler, clients, verdicts, receiver, shared, new: 0, closing: false }
+        Self { scheduler, executor, vocab_size, sampler, clients, verdicts, receiver, shared, new: 0 }
     }
 
-    /// Serves until told to shut down. Parked in the channel while there is nothing to do.
+    /// Serves until the engine is closed. Parked in the channel while there is nothing to do.
     pub(crate) fn run(mut self) {
-        while !self.closing {
+        while !self.shared.is_closed() {
             if self.scheduler.has_work() {
                 self.step();
             } else {
                 self.publish();
                 match self.receiver.recv() {
                     Ok(message) => self.receive(message),
-                    Err(_) => self.closing = true,
+                    // Nobody can ever submit again.
+                    Err(_) => break,
                 }
             }
             while let Ok(message) = self.receiver.try_recv() {
@@ -142,7 +145,7 @@ impl Worker {
             Message::Cancel(id) => {
                 self.scheduler.cancel(id);
             }
-            Message::Shutdown => self.closing = true,
+            Message::Wake => {}
         }
     }
 
@@ -171,7 +174,7 @@ impl Worker {
             return;
         }
         let (executor, batch) = (&mut self.executor, &self.scheduler.step().batch);
-        let vocab = executor.vocab_size();
+        let vocab = self.vocab_size;
         let wanted = batch.logit_rows.len() * vocab;
         let computed = guarded(|| executor.execute(batch));
         let now = self.shared.clock.monotonic();

@@ -5,11 +5,13 @@ mod error;
 mod llama;
 mod names;
 mod rope;
+mod stop;
 
 pub use config::{LlamaConfig, SUPPORTED, SUPPORTED_GGUF};
 pub use error::ModelError;
 pub use llama::{Llama, LlamaSources};
 pub use rope::{RopeScaling, RopeSettings};
+pub use stop::stop_tokens;
 
 use crate::backend::{Backend, BackendError, Batch};
 

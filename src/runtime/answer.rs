@@ -2,7 +2,9 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
+#[cfg(feature = "async")]
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -14,7 +16,7 @@ use crate::tokenizer::StreamDecoder;
 
 /// Text that is new, with the tokens that became part of it.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Piece {
+pub struct Piece {
     pub(super) text: String,
     /// Empty unless log-probabilities were asked for.
     pub(super) tokens: Vec<SampledToken>,
@@ -101,6 +103,7 @@ impl Answer {
     }
 
     /// As [`read`](Self::read), for a task.
+    #[cfg(feature = "async")]
     pub(super) fn poll_read(&self, context: &mut Context<'_>) -> Poll<Read> {
         let mut state = self.state.lock();
         match Self::take(&mut state) {

@@ -156,7 +156,10 @@ impl ServeOptions {
 
     /// Sets [`progress`](Self::progress).
     #[must_use]
-    pub fn progress(mut self, progress: impl FnMut(LoadProgress) -> ControlFlow<()> + Send + 'static) -> Self {
+    pub fn progress(
+        mut self,
+        progress: impl FnMut(LoadProgress) -> ControlFlow<()> + Send + 'static,
+    ) -> Self {
         self.progress = Some(Box::new(progress));
         self
     }

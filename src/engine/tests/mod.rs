@@ -3,5 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod properties;
+mod same_bytes;
+mod scheduling;
 mod support;
 mod worker;

@@ -35,3 +35,18 @@ proptest! {
         prop_assert_eq!(stats.finished, requests.len() as u64);
     }
 }
+
+/// The fuzz target's seeds, through the same door.
+#[test]
+fn the_seeds_of_the_fuzz_target_hold() {
+    let seeds = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus/scheduler");
+    let mut count = 0;
+    for seed in std::fs::read_dir(seeds).unwrap() {
+        let bytes = std::fs::read(seed.unwrap().path()).unwrap();
+        let (words, _) = bytes.as_chunks::<4>();
+        let (options, operations) = words.split_first().unwrap();
+        Simulation::run(Simulation::options(*options), operations.iter().copied().map(Operation::decode));
+        count += 1;
+    }
+    assert!(count > 0);
+}

@@ -27,6 +27,16 @@ impl Answer {
         self.tokens.recv_timeout(PATIENCE).unwrap()
     }
 
+    /// The end, if it is there already.
+    pub(super) fn ended(&self) -> Option<Outcome> {
+        self.end.try_recv().ok()
+    }
+
+    /// Whether the sink is gone and has said nothing.
+    pub(super) fn is_silent(&self) -> bool {
+        self.tokens.recv_timeout(PATIENCE).is_err() && self.end.recv_timeout(PATIENCE).is_err()
+    }
+
     /// All tokens not taken yet, and the end.
     pub(super) fn wait(&self) -> (Vec<SampledToken>, Outcome) {
         let outcome = self.end.recv_timeout(PATIENCE).unwrap();
@@ -39,13 +49,15 @@ impl Answer {
 pub(super) struct Channel<F> {
     tokens: Sender<SampledToken>,
     end: Sender<Outcome>,
+    seen: usize,
     flow: F,
 }
 
 impl<F: FnMut(usize) -> Flow + Send> Sink for Channel<F> {
     fn token(&mut self, token: SampledToken) -> Flow {
         self.tokens.send(token).ok();
-        (self.flow)(self.tokens.len())
+        self.seen += 1;
+        (self.flow)(self.seen)
     }
 
     fn finish(self: Box<Self>, outcome: Outcome) {
@@ -53,10 +65,23 @@ impl<F: FnMut(usize) -> Flow + Send> Sink for Channel<F> {
     }
 }
 
-/// A sink whose `flow` hears how many tokens wait for the answer's reader, and the reader.
+/// A sink that takes everything and panics at the end.
+pub(super) struct PanicsAtTheEnd;
+
+impl Sink for PanicsAtTheEnd {
+    fn token(&mut self, _: SampledToken) -> Flow {
+        Flow::Continue
+    }
+
+    fn finish(self: Box<Self>, _: Outcome) {
+        panic!("the sink was told to panic at its end");
+    }
+}
+
+/// A sink whose `flow` hears how many tokens there were, and the reader of its answer.
 pub(super) fn channel_with(flow: impl FnMut(usize) -> Flow + Send + 'static) -> (Box<dyn Sink>, Answer) {
     let ((tokens, tokens_out), (end, end_out)) = (unbounded(), unbounded());
-    (Box::new(Channel { tokens, end, flow }), Answer { tokens: tokens_out, end: end_out })
+    (Box::new(Channel { tokens, end, seen: 0, flow }), Answer { tokens: tokens_out, end: end_out })
 }
 
 pub(super) fn channel() -> (Box<dyn Sink>, Answer) {

@@ -1,0 +1,67 @@
+//! What can be said on the command line.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+/// Measures decode and prefill tokens/s, batch-size scaling, the longest pause of a running generation while a long
+/// prompt arrives, and what a prefix hit saves, on a synthetic model of the given shape.
+#[derive(Debug, Parser)]
+#[command(name = "engine", bin_name = "cargo bench --bench engine --")]
+pub(crate) struct Arguments {
+    /// Width of the residual stream; a multiple of --heads.
+    #[arg(long, default_value_t = 512)]
+    pub(crate) hidden: usize,
+    /// Decoder layers.
+    #[arg(long, default_value_t = 8)]
+    pub(crate) layers: usize,
+    /// Query heads.
+    #[arg(long, default_value_t = 8)]
+    pub(crate) heads: usize,
+    /// Key and value heads; divides --heads.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) kv_heads: usize,
+    /// Width of the feed-forward network.
+    #[arg(long, default_value_t = 1408)]
+    pub(crate) intermediate: usize,
+    /// Vocabulary size; at least the 512 tokens of the tokenizer that is used.
+    #[arg(long, default_value_t = 8192)]
+    pub(crate) vocab: usize,
+
+    /// Tokens that each request of the batch measurements generates.
+    #[arg(long, default_value_t = 48)]
+    pub(crate) tokens: u32,
+    /// Prompt length of the prefill measurement.
+    #[arg(long, default_value_t = 512)]
+    pub(crate) prefill: usize,
+    /// Length of the prompt that arrives while others decode.
+    #[arg(long, default_value_t = 4000)]
+    pub(crate) long_prompt: usize,
+    /// Generations that run while it arrives.
+    #[arg(long, default_value_t = 4)]
+    pub(crate) running: usize,
+    /// The bound: prefill tokens per step beside running generations.
+    #[arg(long, default_value_t = 128)]
+    pub(crate) bound: usize,
+    /// Length of the prefix that two prompts share.
+    #[arg(long, default_value_t = 1024)]
+    pub(crate) prefix: usize,
+    /// Batch sizes.
+    #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32")]
+    pub(crate) batches: Vec<usize>,
+    /// How often each figure is taken; the best counts, because other programs only ever make it worse.
+    #[arg(long, default_value_t = 2)]
+    pub(crate) repeat: usize,
+
+    /// Write the same figures as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) json: Option<PathBuf>,
+
+    /// What `cargo bench` passes to every benchmark.
+    #[arg(long, hide = true)]
+    bench: bool,
+}
+
+pub(crate) fn parse() -> Arguments {
+    Arguments::parse()
+}

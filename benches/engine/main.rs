@@ -1,0 +1,42 @@
+//! How fast the engine is, and how evenly: `cargo bench --bench engine -- --help`.
+//!
+//! Serves a synthetic model (random weights, the shape given on the command line) through the public interface and
+//! measures what its callers see. `benches/README.md` says what each figure means.
+
+mod arguments;
+mod measure;
+mod model;
+mod report;
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use arguments::Arguments;
+use report::Report;
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    match run(&arguments::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do when the error stream is gone too.
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let folder = model::write(arguments)?;
+    let mut report = Report::new(arguments, model::parameters(arguments));
+    measure::prefill(folder.path(), arguments, &mut report)?;
+    measure::batches(folder.path(), arguments, &mut report)?;
+    measure::decode_gap(folder.path(), arguments, &mut report)?;
+    measure::prefix_hit(folder.path(), arguments, &mut report)?;
+    report.print(&mut io::stdout().lock())?;
+    if let Some(path) = &arguments.json {
+        report.write(path)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,66 @@
+//! What can be said on the command line.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use clap::error::ErrorKind;
+
+/// The model that comes with this repository.
+const STORIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/models/stories260K");
+
+/// Writes text as a model generates it, then how fast that was.
+#[derive(Debug, Parser)]
+#[command(name = "chat", version)]
+pub(crate) struct Arguments {
+    /// A Hugging Face directory or a GGUF file.
+    #[arg(long, value_name = "DIR|FILE.gguf", default_value = STORIES)]
+    pub(crate) model: PathBuf,
+
+    /// What to continue, or to answer where the model has a chat template.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) prompt: Option<String>,
+
+    /// The instruction before the conversation; only where the model has a chat template.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) system: Option<String>,
+
+    /// The most tokens of one answer.
+    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_tokens: u32,
+
+    /// 0 always takes the most likely token, 2 is the wildest.
+    #[arg(long, value_name = "T", default_value_t = 0.8)]
+    pub(crate) temperature: f32,
+
+    /// The same seed gives the same text. With --parallel, request i has this seed plus i.
+    #[arg(long, value_name = "S", default_value_t = 2)]
+    pub(crate) seed: u64,
+
+    /// How many requests to run at once.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1024))]
+    pub(crate) parallel: u32,
+
+    /// The context window in tokens; the model's own, or what memory allows, by default.
+    #[arg(long, value_name = "TOKENS")]
+    pub(crate) context: Option<usize>,
+
+    /// Print one JSON object at the end and nothing else.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The arguments, or the exit code after saying in one line what is wrong with them.
+pub(crate) fn parse() -> Result<Arguments, ExitCode> {
+    Arguments::try_parse().map_err(|error| {
+        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+            return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        }
+        let text = error.to_string();
+        let line = text.lines().next().unwrap_or("error: the arguments cannot be read");
+        // Nothing is left to do when the error stream is gone.
+        let _ = writeln!(io::stderr(), "{line}; --help lists what is accepted");
+        ExitCode::FAILURE
+    })
+}

@@ -1,0 +1,71 @@
+//! Writes text as a model generates it: `cargo run --release --example chat`.
+//!
+//! Without arguments it continues a story with the model in this repository. With a model that has a chat template,
+//! in a terminal, it holds a conversation. `--parallel N` asks N times at once; all of them share one batch.
+
+mod arguments;
+mod conversation;
+mod generate;
+mod load;
+mod parallel;
+mod report;
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use arguments::Arguments;
+use generate::Prompt;
+
+fn main() -> ExitCode {
+    let arguments = match arguments::parse() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        // The reader of our output has seen enough.
+        Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Nothing is left to do when the error stream is gone too.
+            let _ = writeln!(io::stderr(), "error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+type Failure = Box<dyn std::error::Error>;
+
+fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let model = load::load(arguments)?;
+    if arguments.parallel > 1 {
+        return parallel::run(&model, arguments);
+    }
+    let talk =
+        model.has_template && arguments.prompt.is_none() && !arguments.json && io::stdin().is_terminal();
+    if talk {
+        return conversation::run(&model, arguments, io::stdin().lock(), io::stdout().lock());
+    }
+    let prompt = Prompt::of(arguments, model.has_template);
+    let mut out = io::stdout().lock();
+    let quiet = arguments.json;
+    if !quiet && let Prompt::Text(text) = &prompt {
+        write!(out, "{text}")?;
+        out.flush()?;
+    }
+    let generation = generate::run(&model, arguments, &prompt, arguments.seed, |piece| {
+        if quiet {
+            return Ok(());
+        }
+        write!(out, "{piece}")?;
+        out.flush()
+    })?;
+    if quiet {
+        return report::json(&mut out, &model, &[generation]);
+    }
+    writeln!(out)?;
+    report::summary(&mut out, &model, &[generation])
+}

@@ -1,0 +1,27 @@
+//! What a runtime is doing, as plain numbers.
+
+use serde::Serialize;
+
+use crate::engine::EngineStats;
+
+/// A snapshot of a runtime.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct RuntimeStats {
+    /// Bytes of the memory budget that are left; `None` without a budget.
+    pub memory_available_bytes: Option<u64>,
+    /// Every endpoint, in order of name.
+    pub endpoints: Vec<EndpointStats>,
+}
+
+/// A snapshot of an endpoint.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct EndpointStats {
+    /// The endpoint's name.
+    pub name: String,
+    /// The version that answers.
+    pub version: String,
+    /// Queue, batch, cache, tokens and times.
+    pub engine: EngineStats,
+}

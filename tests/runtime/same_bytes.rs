@@ -1,0 +1,122 @@
+//! The same tokens and the same log-probability bits, alone and in any company.
+
+use std::path::PathBuf;
+
+use model_runtime::protocol::CompletionRequest;
+use model_runtime::{ErrorKind, ModelRuntime, ServeOptions};
+
+use super::{stories, tiny};
+
+/// A small generator, so that every run asks the same.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) % end
+    }
+}
+
+/// What one request gave: its text and, token by token, the text and the bits of its log-probability.
+type Answer = (String, Vec<(String, u32)>);
+
+fn answer(runtime: &ModelRuntime, request: CompletionRequest) -> Answer {
+    read(runtime.complete(request).unwrap())
+}
+
+fn read(response: model_runtime::protocol::CompletionResponse) -> Answer {
+    let choice = response.choices.into_iter().next().unwrap();
+    let logprobs = choice.logprobs.unwrap();
+    let bits = logprobs.token_logprobs.iter().map(|l| l.unwrap().to_bits());
+    (choice.text, logprobs.tokens.into_iter().zip(bits).collect())
+}
+
+/// Requests of random lengths, temperatures and seeds; some begin alike. Every fifth will be cancelled.
+fn requests(vocab: u64) -> Vec<(CompletionRequest, bool)> {
+    let mut numbers = Numbers(64);
+    let shared: Vec<u32> = (0..70).map(|_| numbers.below(vocab) as u32).collect();
+    (0..64)
+        .map(|at| {
+            let mut prompt: Vec<u32> = shared[..numbers.below(70) as usize].to_vec();
+            prompt.extend((0..1 + numbers.below(40)).map(|_| numbers.below(vocab) as u32));
+            let mut request = CompletionRequest::new("model", prompt)
+                .max_tokens(1 + numbers.below(90) as u32)
+                .temperature([0.0, 0.7, 1.0, 1.3][at % 4])
+                .seed(numbers.below(1 << 30))
+                .logprobs(2);
+            request.options.presence_penalty = (at % 3 == 0).then_some(0.5);
+            (request, at % 5 == 4)
+        })
+        .collect()
+}
+
+fn serve(model: PathBuf, options: ServeOptions) -> (ModelRuntime, u64) {
+    let runtime = ModelRuntime::builder().build().unwrap();
+    let info = runtime.serve("model", model, options).unwrap();
+    (runtime, info.vocab_size as u64)
+}
+
+fn sixty_four_requests(model: PathBuf) {
+    let context = 256;
+    // Alone: one sequence at a time, nothing shared, prompts in one piece.
+    let alone = ServeOptions::default().context_length(context).max_sequences(1).prefix_sharing(false);
+    let (runtime, vocab) = serve(model.clone(), alone);
+    let expected: Vec<Answer> =
+        requests(vocab).into_iter().map(|(request, _)| answer(&runtime, request)).collect();
+
+    // Together: prefixes shared, prompts in small chunks, and a cache so small that sequences lose their place.
+    let crowded = ServeOptions::default()
+        .context_length(context)
+        .cache_tokens(context + 64)
+        .max_sequences(24)
+        .max_batch_tokens(48)
+        .max_prefill_tokens(20);
+    let (runtime, _) = serve(model, crowded);
+    let streams: Vec<_> = requests(vocab)
+        .into_iter()
+        .map(|(request, cancel)| (runtime.complete_stream(request).unwrap(), cancel))
+        .collect();
+    for (at, (mut stream, cancel)) in streams.into_iter().enumerate() {
+        if cancel {
+            let _ = stream.next();
+            stream.cancel();
+        }
+        match stream.wait() {
+            Ok(response) => assert_eq!(read(response), expected[at], "request {at}"),
+            Err(error) => {
+                assert!(cancel && error.kind() == ErrorKind::Cancelled, "request {at}: {error}")
+            }
+        }
+    }
+    let stats = runtime.stats().endpoints[0].engine;
+    assert!(stats.preemptions > 0 && stats.prefix_hit_tokens > 0, "the test must be hard: {stats:?}");
+    assert!(stats.mean_batch_rows > 4.0, "the test must be hard: {stats:?}");
+}
+
+#[test]
+fn same_bytes_of_64_requests_on_a_trained_model() {
+    sixty_four_requests(stories());
+}
+
+#[test]
+fn same_bytes_of_64_requests_with_grouped_queries_and_scaled_positions() {
+    sixty_four_requests(tiny("llama3"));
+}
+
+#[test]
+fn same_bytes_of_64_requests_with_a_sliding_window() {
+    sixty_four_requests(tiny("mistral"));
+}
+
+#[test]
+fn same_bytes_from_many_threads() {
+    let (runtime, vocab) = serve(stories(), ServeOptions::default().context_length(256));
+    let expected: Vec<Answer> =
+        requests(vocab).into_iter().take(16).map(|(request, _)| answer(&runtime, request)).collect();
+    std::thread::scope(|scope| {
+        for ((request, _), expected) in requests(vocab).into_iter().zip(&expected) {
+            let runtime = &runtime;
+            scope.spawn(move || assert_eq!(&answer(runtime, request), expected));
+        }
+    });
+}
