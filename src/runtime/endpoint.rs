@@ -48,8 +48,6 @@ pub(super) struct Endpoint {
     template: Option<ChatTemplate>,
     stop_tokens: Vec<u32>,
     engine: Engine,
-    /// Given back after the engine, and with it the model, is gone: fields drop in order.
-    _memory: Reservation,
 }
 
 impl Endpoint {
@@ -99,7 +97,7 @@ impl Endpoint {
             backend: backend.name(),
             plan,
         };
-        let executor = ModelExecutor::new(backend, Box::new(model), cache);
+        let executor = ModelExecutor::new(backend, Box::new(model), cache, memory);
         let engine = Engine::start(Box::new(executor), engine_options(&options, &plan), clock)?;
         Ok(Self {
             info,
@@ -107,7 +105,6 @@ impl Endpoint {
             template,
             stop_tokens: stop_tokens(checkpoint)?,
             engine,
-            _memory: memory,
         })
     }
 
