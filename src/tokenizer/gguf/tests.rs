@@ -120,7 +120,7 @@ fn equal_scores_join_from_the_left_and_unknown_characters_are_one() {
     let tokenizer = Tokenizer::from_gguf(&metadata(entries)).unwrap();
     assert_eq!(tokenizer.encode("aaab", AddSpecial::Yes).unwrap(), [2, 1, 3]);
     assert_eq!(tokenizer.encode("éçaé", AddSpecial::Yes).unwrap(), [0, 1, 0]);
-    assert_eq!(tokenizer.encode("", AddSpecial::Yes).unwrap(), []);
+    assert!(tokenizer.encode("", AddSpecial::Yes).unwrap().is_empty());
 }
 
 #[test]
