@@ -9,7 +9,7 @@ use super::methods::{self, MAX_WIDTH};
 use super::write::{self, JsonStyle};
 
 /// Instructions that one rendering may take. A long conversation with many tools takes some ten thousand.
-pub(super) const FUEL: u64 = 5_000_000;
+pub(super) const FUEL: u64 = 400_000;
 /// How deep blocks and macros may be nested, in the template engine's measure.
 const RECURSION: usize = 120;
 

@@ -7,6 +7,7 @@ mod error;
 mod generation;
 mod methods;
 mod source;
+mod stack;
 mod template;
 mod values;
 mod write;

@@ -145,7 +145,7 @@ fn hostile_templates_end() {
     let deep_lists = format!("{{{{ {}{} }}}}", "[".repeat(5_000), "]".repeat(5_000));
     let deep_blocks = format!("{}{}", "{% if 1 %}".repeat(5_000), "{% endif %}".repeat(5_000));
     let deep_parentheses = format!("{{{{ {}1{} }}}}", "(".repeat(5_000), ")".repeat(5_000));
-    let deep_filters = format!("{{{{ 1{} }}}}", "|abs".repeat(100_000));
+    let deep_filters = format!("{{{{ 1{} }}}}", "|abs".repeat(30_000));
     let deep_not = format!("{{{{ {} 1 }}}}", "not ".repeat(5_000));
     let huge = "x".repeat(2 << 20);
     let nested_value = "{% set ns = namespace(a=[]) %}{% for i in range(10000) %}{% set ns.a = [ns.a] %}{% endfor %}{{ ns.a | tojson }}";
@@ -176,6 +176,13 @@ fn hostile_templates_end() {
         let shown: String = source.chars().take(60).collect();
         assert!(render(source).is_err(), "{shown}");
         assert!(begun.elapsed() < Duration::from_secs(20), "{shown}: {:?}", begun.elapsed());
+    }
+    // A value nested as deep as instructions allow: compared, printed and dropped.
+    let nest = format!("[{}ns.a{}]", "[".repeat(100), "]".repeat(100));
+    for last in ["", "{{ ns.a == ns.b }}", "{{ 'x' ~ ns.a }}", "{{ ns.a }}"] {
+        let _ = render(&format!(
+            "{{% set ns = namespace(a=[], b=[]) %}}{{% for i in range(1700) %}}{{% set ns.a = {nest} %}}{{% set ns.b = {nest} %}}{{% endfor %}}{last}"
+        ));
     }
     // Long but flat: may pass or fail, but comes to an end.
     let _ = render(&deep_filters);
