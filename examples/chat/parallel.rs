@@ -42,7 +42,8 @@ pub(crate) fn run(model: &Model, arguments: &Arguments) -> Result<(), Failure> {
     }
     if !live {
         for (index, generation) in generations.iter().enumerate() {
-            writeln!(out, "{index:>3} {}", single_line(&generation.text))?;
+            let text = [prompt.text().unwrap_or_default(), &generation.text].concat();
+            writeln!(out, "{index:>3} {}", single_line(&text))?;
         }
     }
     report::summary(&mut out, model, &generations)

@@ -15,6 +15,8 @@ pub trait Executor: Send {
     /// [`vocab_size`](Self::vocab_size) values. The numbers of a row must not depend on what else is in the batch.
     ///
     /// # Errors
-    /// An error loses the sequences of this step and nothing else.
+    /// An error loses the sequences of this step and nothing else; the cache rows of the step are not read again. A
+    /// panic, or another number of logits than asked for, loses them too and everything that could have been
+    /// shared: what runs besides is computed again.
     fn execute(&mut self, batch: &Batch) -> Result<&[f32]>;
 }

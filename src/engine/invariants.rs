@@ -187,6 +187,7 @@ impl Snapshot {
             require!(sequence.table.is_empty(), "waiting {:?} holds blocks", sequence.id);
             require!(sequence.computed == 0 && sequence.planned == 0, "waiting {:?} has rows", sequence.id);
         }
+        let nodes: HashSet<u32> = self.index.iter().map(|(_, node)| node.block).collect();
         for sequence in &self.running {
             let SequenceSnapshot { id, tokens, computed, planned, shared, .. } = *sequence;
             require!(computed + planned <= tokens, "{id:?}: {computed} + {planned} rows of {tokens} tokens");
@@ -201,7 +202,6 @@ impl Snapshot {
             require!(sequence.table.len() >= blocks_for(computed), "{id:?}: computed rows without a block");
             let full = if self.options.prefix_sharing { computed / BLOCK_TOKENS } else { 0 };
             require!(shared == full, "{id:?}: {shared} blocks shared of {full}");
-            let nodes: HashSet<u32> = self.index.iter().map(|(_, node)| node.block).collect();
             for (place, block) in sequence.table.iter().enumerate() {
                 let found = nodes.contains(block);
                 require!(found == (place < shared), "{id:?}: block {place} shared {found} of {shared}");
@@ -256,5 +256,70 @@ impl Snapshot {
         }
         require!(logit_rows == batch.logit_rows, "logits of {:?}, not {logit_rows:?}", batch.logit_rows);
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::time::Duration;
+
+    use super::*;
+    use crate::engine::request::Request;
+    use crate::engine::sampling::SamplingParams;
+    use crate::engine::step::Verdict;
+
+    type Damage = fn(&mut Snapshot);
+
+    /// One sequence that decodes, one in prefill, one that waits, some cached blocks, and a planned step.
+    fn snapshot() -> Snapshot {
+        let options =
+            EngineOptions { blocks: 12, max_sequences: 2, max_prefill_tokens: 8, ..Default::default() };
+        let mut scheduler = Scheduler::new(options);
+        let now = Duration::ZERO;
+        for (id, prompt, max_tokens) in [(1, 20, 1), (2, 40, 9), (3, 40, 9), (4, 40, 9)] {
+            let prompt = vec![id as u32; prompt];
+            let (stop_tokens, sampling) = (Vec::new(), SamplingParams::greedy());
+            let mut request =
+                Request { prompt, max_tokens, stop_tokens, sampling, priority: 0, deadline: None };
+            scheduler.submit(RequestId(id), &mut request, now).unwrap();
+            scheduler.plan(now);
+            let mut verdicts = scheduler.step().samplers().map(|_| Verdict::Token(0)).collect();
+            scheduler.commit(now, &mut verdicts);
+        }
+        scheduler.plan(now);
+        scheduler.snapshot()
+    }
+
+    #[test]
+    fn every_kind_of_damage_is_found() {
+        let sound = snapshot();
+        assert_eq!(sound.validate(), Ok(()));
+        assert!(sound.decode_rows == 1 && sound.prefill_rows == 8 && !sound.cached.is_empty());
+        assert_eq!(sound.waiting.len(), 1);
+        let damages: [(&str, Damage); 14] = [
+            ("a reference too many", |s| s.references[s.running[0].table[0] as usize] += 1),
+            ("a leaked block", |s| s.free.truncate(s.free.len() - 1)),
+            ("a used block is free", |s| s.free.push(s.running[0].table[0])),
+            ("a free block is cached", |s| s.cached.push(s.free[0])),
+            ("a cached block without a node", |s| s.index.retain(|(_, node)| node.block != s.cached[0])),
+            ("a node without its parent", |s| {
+                let (root, _) = s.index.iter().copied().find(|(parent, _)| *parent != NodeId::ROOT).unwrap();
+                s.index.retain(|(_, node)| node.id != root);
+            }),
+            ("a table that is too short", |s| s.running[1].table.truncate(1)),
+            ("a position that is not computed", |s| s.running[0].computed -= 1),
+            ("the wrong order", |s| s.running.swap(0, 1)),
+            ("too many sequences", |s| s.options.max_sequences = 1),
+            ("too long a queue", |s| s.options.max_queue = 0),
+            ("too big a step", |s| s.options.max_batch_tokens = 8),
+            ("too long a pause", |s| s.options.max_prefill_tokens = 7),
+            ("another's block table", |s| s.batch.blocks[0] = s.running[1].table[0]),
+        ];
+        for (name, damage) in damages {
+            let mut damaged = sound.clone();
+            damage(&mut damaged);
+            assert!(damaged.validate().is_err(), "{name}");
+        }
     }
 }

@@ -10,8 +10,8 @@
 //! - Requests stand in the order of their priority, then of their submission. Waiting counts: a level of priority
 //!   is worth [`EngineOptions::steps_per_priority`] steps, and nobody overtakes the first in the queue; so every
 //!   request's turn comes, whatever arrives after it.
-//! - When the cache is full, whoever stands last gives up its blocks and is computed again later. Its caller sees
-//!   a pause and the same tokens.
+//! - When the cache is full, or a request comes that stands before those that run, whoever stands last gives up its
+//!   blocks and is computed again later. Its caller sees a pause and the same tokens.
 //! - Cancels and deadlines take effect before the next step.
 
 mod block_cache;

@@ -94,6 +94,7 @@ fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
 pub(crate) struct Worker {
     scheduler: Scheduler,
     executor: Box<dyn Executor>,
+    vocab_size: usize,
     sampler: Sampler,
     clients: HashMap<RequestId, Client>,
     verdicts: Vec<Verdict>,
@@ -110,9 +111,10 @@ impl Worker {
         receiver: Receiver<Message>,
         shared: Arc<Shared>,
     ) -> Self {
-        let sampler = Sampler::new(executor.vocab_size());
+        let vocab_size = executor.vocab_size();
+        let sampler = Sampler::new(vocab_size);
         let (clients, verdicts) = (HashMap::new(), Vec::new());
-        Self { scheduler, executor, sampler, clients, verdicts, receiver, shared, new: 0 }
+        Self { scheduler, executor, vocab_size, sampler, clients, verdicts, receiver, shared, new: 0 }
     }
 
     /// Serves until the engine is closed. Parked in the channel while there is nothing to do.
@@ -172,7 +174,7 @@ impl Worker {
             return;
         }
         let (executor, batch) = (&mut self.executor, &self.scheduler.step().batch);
-        let vocab = executor.vocab_size();
+        let vocab = self.vocab_size;
         let wanted = batch.logit_rows.len() * vocab;
         let computed = guarded(|| executor.execute(batch));
         let now = self.shared.clock.monotonic();

@@ -196,3 +196,6 @@ impl Tokenizer {
         self.decoder.push(state, token, out)
     }
 }
+
+#[cfg(test)]
+mod tests;

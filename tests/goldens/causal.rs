@@ -9,10 +9,13 @@ use model_runtime::models::{Llama, LlamaSources, Model};
 use model_runtime::weights::Checkpoint;
 
 /// Largest difference of a logit or a log-probability that a float32 runtime may show.
-pub const TOLERANCE: f32 = 1e-3;
+pub(super) const TOLERANCE: f32 = 1e-3;
+
+/// Greedy tokens with their log-probabilities, and the logits behind the prompt.
+pub(super) type Greedy = (Vec<(u32, f32)>, Vec<f32>);
 
 /// A model with a cache for one sequence.
-pub struct Sequence {
+pub(super) struct Sequence {
     backend: CandleBackend,
     model: Llama<CandleBackend>,
     cache: <CandleBackend as Backend>::Cache,
@@ -21,7 +24,7 @@ pub struct Sequence {
 
 impl Sequence {
     /// Loads a checkpoint, with room for `positions` tokens in blocks that are out of order on purpose.
-    pub fn load(path: &Path, positions: usize) -> Result<Self, String> {
+    pub(super) fn load(path: &Path, positions: usize) -> Result<Self, String> {
         let checkpoint = Checkpoint::open(path).map_err(|e| e.to_string())?;
         let sources = LlamaSources::resolve(&checkpoint).map_err(|e| e.to_string())?;
         let blocks = positions.div_ceil(BLOCK_TOKENS);
@@ -32,7 +35,7 @@ impl Sequence {
     }
 
     /// Computes `ids` at positions from `start` on; logits of the last `wanted` rows.
-    pub fn step(&mut self, ids: &[u32], start: usize, wanted: usize) -> Result<Vec<Vec<f32>>, String> {
+    pub(super) fn step(&mut self, ids: &[u32], start: usize, wanted: usize) -> Result<Vec<Vec<f32>>, String> {
         let mut batch = Batch::default();
         let blocks = (start + ids.len()).div_ceil(BLOCK_TOKENS);
         batch.push(ids, start, &self.table[..blocks], wanted);
@@ -44,7 +47,7 @@ impl Sequence {
 
     /// Greedy tokens after `prompt` with their log-probabilities, and the logits behind the prompt. Ends of
     /// sequence are ignored.
-    pub fn greedy(&mut self, prompt: &[u32], count: usize) -> Result<(Vec<(u32, f32)>, Vec<f32>), String> {
+    pub(super) fn greedy(&mut self, prompt: &[u32], count: usize) -> Result<Greedy, String> {
         let mut logits = self.step(prompt, 0, 1)?.remove(0);
         let first = logits.clone();
         let mut tokens = Vec::new();
@@ -69,20 +72,21 @@ fn argmax(logits: &[f32]) -> u32 {
 }
 
 /// The log-probability of a token.
-pub fn log_softmax(logits: &[f32], id: u32) -> f32 {
+pub(super) fn log_softmax(logits: &[f32], id: u32) -> f32 {
     let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let sum: f64 = logits.iter().map(|&l| f64::from(l - highest).exp()).sum();
     (f64::from(logits[id as usize] - highest) - sum.ln()) as f32
 }
 
 /// Compares values that belong together.
-pub fn close(what: &str, found: &[f32], expected: &[f32]) -> Result<(), String> {
+pub(super) fn close(what: &str, found: &[f32], expected: &[f32]) -> Result<(), String> {
     if found.len() != expected.len() {
         return Err(format!("{what}: {} values, expected {}", found.len(), expected.len()));
     }
     for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
-        // Not `>`: NaN must fail.
-        if !((found - expected).abs() <= TOLERANCE) {
+        // NaN must fail too.
+        let difference = (found - expected).abs();
+        if difference.is_nan() || difference > TOLERANCE {
             return Err(format!("{what}[{at}]: {found}, expected {expected} within {TOLERANCE}"));
         }
     }
@@ -90,12 +94,12 @@ pub fn close(what: &str, found: &[f32], expected: &[f32]) -> Result<(), String> 
 }
 
 /// A list of token ids in a golden.
-pub fn ids(value: &serde_json::Value) -> Vec<u32> {
+pub(super) fn ids(value: &serde_json::Value) -> Vec<u32> {
     value.as_array().into_iter().flatten().filter_map(|id| Some(id.as_u64()? as u32)).collect()
 }
 
 /// The values of an F32 tensor in a golden.
-pub fn tensor(file: &safetensors::SafeTensors<'_>, name: &str) -> Result<Vec<f32>, String> {
+pub(super) fn tensor(file: &safetensors::SafeTensors<'_>, name: &str) -> Result<Vec<f32>, String> {
     let view = file.tensor(name).map_err(|e| format!("{name}: {e}"))?;
     Ok(view.data().chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect())
 }

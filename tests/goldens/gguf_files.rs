@@ -2,24 +2,61 @@
 
 use std::path::Path;
 
+use model_runtime::models::SUPPORTED_GGUF;
 use model_runtime::weights::{Checkpoint, TensorInfo};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::causal::{Sequence, close, ids, tensor};
 use super::{Outcome, Verdict, children, json};
 
 /// Compares one item.
-pub(crate) fn run(path: &Path) -> Outcome {
-    dequantisation(path)
-}
-
-/// Every tensor, widened to `f32`, against the SHA-256 of what gguf-py makes of it, and the rows that stand verbatim
-/// in `*.golden.safetensors` (tensors `dequant.NAME`) against theirs.
-pub(crate) fn dequantisation(path: &Path) -> Outcome {
+pub(super) fn run(path: &Path) -> Outcome {
     let Some(entry) = entry(path)? else {
         return Err("no *golden.json beside it has an entry for it".into());
     };
+    let dequantised = dequantisation(path, &entry)?;
+    let generated = generation(path, &entry)?;
+    if dequantised + generated == 0 {
+        return Ok(Verdict::Skipped("its golden has nothing to compare".into()));
+    }
+    Ok(Verdict::Ran)
+}
+
+/// Logits behind every prompt and the greedy tokens after it, on the dequantised weights. Returns how many prompts
+/// there were.
+fn generation(path: &Path, entry: &Value) -> Result<usize, String> {
+    let checkpoint = Checkpoint::open(path).map_err(|e| e.to_string())?;
+    let architecture =
+        checkpoint.metadata().require_str("general.architecture").map_err(|e| e.to_string())?;
+    if !SUPPORTED_GGUF.contains(&architecture) {
+        return Ok(0);
+    }
+    let prompts = entry["prompts"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let rows_file = match entry["golden"].as_str() {
+        Some(name) => name.to_string(),
+        None => format!("{}.golden.safetensors", path.file_stem().unwrap_or_default().to_string_lossy()),
+    };
+    let bytes = std::fs::read(path.with_file_name(&rows_file)).map_err(|e| format!("{rows_file}: {e}"))?;
+    let golden = SafeTensors::deserialize(&bytes).map_err(|e| format!("{rows_file}: {e}"))?;
+    for prompt in prompts {
+        let name = prompt["name"].as_str().unwrap_or_default();
+        let (input, greedy) = (ids(&prompt["input_ids"]), ids(&prompt["greedy_ids"]));
+        let mut sequence = Sequence::load(path, input.len() + greedy.len() + 1)?;
+        let (tokens, logits) = sequence.greedy(&input, greedy.len())?;
+        close(&format!("{name}.last_logits"), &logits, &tensor(&golden, &format!("{name}.last_logits"))?)?;
+        let found: Vec<u32> = tokens.into_iter().map(|(id, _)| id).collect();
+        if found != greedy {
+            return Err(format!("{name}: greedy ids {found:?}, expected {greedy:?}"));
+        }
+    }
+    Ok(prompts.len())
+}
+
+/// Every tensor, widened to `f32`, against the SHA-256 of what gguf-py makes of it, and the rows that stand verbatim
+/// in `*.golden.safetensors` (tensors `dequant.NAME`) against theirs. Returns how many were compared.
+fn dequantisation(path: &Path, entry: &Value) -> Result<usize, String> {
     let checkpoint = Checkpoint::open(path).map_err(|e| e.to_string())?;
     let hashes = entry.get("dequant_sha256").and_then(Value::as_object);
     let rows_file = entry.get("golden").and_then(Value::as_str);
@@ -47,10 +84,7 @@ pub(crate) fn dequantisation(path: &Path) -> Outcome {
             compared += 1;
         }
     }
-    match compared {
-        0 => Ok(Verdict::Skipped("its golden has no dequantised tensors".into())),
-        _ => Ok(Verdict::Ran),
-    }
+    Ok(compared)
 }
 
 /// The entry of the golden files beside `path` that is about it.

@@ -12,7 +12,7 @@ use super::{Outcome, Verdict, json};
 const SAME_AS: [(&str, &str); 2] = [("dbrx", "dbrx"), ("gpt-neox", "mpt")];
 
 /// Compares the ids of every text; the expected ones lie in `NAME.expected.json`, or with the family of tokenizers.
-pub fn run(path: &Path) -> Outcome {
+pub(super) fn run(path: &Path) -> Outcome {
     let stem = path.file_stem().and_then(|s| s.to_str()).ok_or("no name")?;
     let name = stem.strip_prefix("ggml-vocab-").unwrap_or(stem);
     let Some(expected) = expected(path, name) else {

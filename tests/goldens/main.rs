@@ -3,6 +3,8 @@
 //! Runs every item in the repository's own `tests/data` and, when `MODEL_RUNTIME_GOLDENS=DIR[:DIR...]` is set, every
 //! item under those roots too. One line per item: `ran PATH`, `skipped PATH: why` or `FAILED PATH: why`.
 
+#![allow(clippy::print_stdout, clippy::exit)]
+
 mod causal;
 mod gguf_files;
 mod gguf_vocab;
@@ -14,7 +16,7 @@ mod tokenizers;
 use std::path::{Path, PathBuf};
 
 /// What became of one item.
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// Compared, and equal within the stated tolerance.
     Ran,
     /// Not for this version of the library, and why.
@@ -22,20 +24,15 @@ pub enum Verdict {
 }
 
 /// `Err` is a difference.
-pub type Outcome = Result<Verdict, String>;
+pub(crate) type Outcome = Result<Verdict, String>;
 
 type Run = fn(&Path) -> Outcome;
 
 /// Every item below `root`: its path and what runs it.
 fn items(root: &Path) -> Vec<(PathBuf, Run)> {
     let mut found: Vec<(PathBuf, Run)> = Vec::new();
-    for folder in ["tiny", "real"] {
-        for item in children(&root.join(folder)) {
-            if item.join("golden.json").is_file() {
-                found.push((item, models::run));
-            }
-        }
-    }
+    found.extend(model_folders(&root.join("tiny")));
+    found.extend(model_folders(&root.join("real")));
     for item in children(&root.join("gguf")) {
         if item.extension().is_some_and(|e| e == "gguf") {
             found.push((item, gguf_files::run));
@@ -60,8 +57,14 @@ fn items(root: &Path) -> Vec<(PathBuf, Run)> {
     found
 }
 
+/// The model folders in `folder` that have goldens.
+fn model_folders(folder: &Path) -> Vec<(PathBuf, Run)> {
+    let has_golden = |item: &PathBuf| item.join("golden.json").is_file();
+    children(folder).into_iter().filter(has_golden).map(|item| (item, models::run as Run)).collect()
+}
+
 /// The entries of a folder in order of name; none when it does not exist.
-pub fn children(folder: &Path) -> Vec<PathBuf> {
+pub(crate) fn children(folder: &Path) -> Vec<PathBuf> {
     let mut entries: Vec<PathBuf> =
         std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
     entries.sort();
@@ -69,7 +72,7 @@ pub fn children(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Reads a JSON file.
-pub fn json(path: &Path) -> Result<serde_json::Value, String> {
+pub(crate) fn json(path: &Path) -> Result<serde_json::Value, String> {
     let bytes = std::fs::read(path).map_err(|e| format!("{}: {e}", path.display()))?;
     serde_json::from_slice(&bytes).map_err(|e| format!("{}: {e}", path.display()))
 }
@@ -77,13 +80,18 @@ pub fn json(path: &Path) -> Result<serde_json::Value, String> {
 fn main() {
     // The test runner's own flags (`--list`, `--nocapture`, ...) have no meaning here; a bare word filters by path.
     let filter: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with('-')).collect();
-    let mut roots = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data")];
+    let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut roots = vec![repository.join("tests/data")];
     if let Some(list) = std::env::var_os("MODEL_RUNTIME_GOLDENS") {
         roots.extend(std::env::split_paths(&list).filter(|p| !p.as_os_str().is_empty()));
     }
     let (mut passed, mut failed, mut skipped) = (0, 0, 0);
     for root in roots {
-        let items = items(&root);
+        let mut items = items(&root);
+        if root.starts_with(repository) {
+            // The repository's trained models are where the examples find them.
+            items.extend(model_folders(&repository.join("examples/models")));
+        }
         if items.is_empty() {
             println!("FAILED {}: no goldens found here", root.display());
             failed += 1;

@@ -7,7 +7,7 @@ use super::{Outcome, Verdict, json};
 use model_runtime::models::SUPPORTED;
 
 /// Compares one folder.
-pub fn run(path: &Path) -> Outcome {
+pub(super) fn run(path: &Path) -> Outcome {
     let kind = json(&path.join("config.json"))?["model_type"].as_str().unwrap_or("(none)").to_string();
     if !SUPPORTED.contains(&kind.as_str()) {
         return Ok(Verdict::Skipped(format!("architecture `{kind}` is not served by this version")));

@@ -11,7 +11,7 @@ use super::{Outcome, Verdict, json};
 const TOLERANCE: f64 = 1e-6;
 
 /// Compares one item.
-pub fn run(path: &Path) -> Outcome {
+pub(super) fn run(path: &Path) -> Outcome {
     let golden = json(path)?;
     let cases = golden["cases"].as_array().filter(|cases| !cases.is_empty()).ok_or("no cases")?;
     for case in cases {

@@ -30,7 +30,7 @@ struct Case<'a> {
 }
 
 /// Renders every case of one file.
-pub fn run(path: &Path) -> Outcome {
+pub(super) fn run(path: &Path) -> Outcome {
     let file = json(path)?;
     let folder = path.parent().ok_or("no folder")?;
     let kind = file["kind"].as_str().unwrap_or_default();

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Outcome, Verdict, json};
 
 /// Compares one family: `golden/FAMILY.json` with `FAMILY/tokenizer.json` beside the folder.
-pub fn run(path: &Path) -> Outcome {
+pub(super) fn run(path: &Path) -> Outcome {
     let golden = json(path)?;
     let family = golden["family"].as_str().ok_or("no family")?;
     let folder = path.parent().and_then(Path::parent).ok_or("no folder")?.join(family);

@@ -42,8 +42,10 @@ fn cases(seed: u64) -> Vec<Case> {
     (0..64).map(&mut case).collect()
 }
 
-/// Tokens with the bits of all their log-probabilities.
-fn bits(tokens: &[SampledToken]) -> Vec<(u32, Option<u32>, Vec<(u32, u32)>)> {
+/// A token with the bits of all its log-probabilities.
+type Bits = (u32, Option<u32>, Vec<(u32, u32)>);
+
+fn bits(tokens: &[SampledToken]) -> Vec<Bits> {
     let top = |token: &SampledToken| token.top.iter().map(|(id, logprob)| (*id, logprob.to_bits())).collect();
     tokens.iter().map(|token| (token.id, token.logprob.map(f32::to_bits), top(token))).collect()
 }
@@ -72,7 +74,6 @@ fn compare(seed: u64, options: &EngineOptions) -> EngineStats {
     for (number, (case, together)) in cases.iter().zip(&together).enumerate() {
         let (alone, _) = run(std::slice::from_ref(case), &roomy);
         assert_eq!(bits(together), bits(&alone[0]), "request {number}");
-        assert!(!together.is_empty() || !case.request.stop_tokens.is_empty());
     }
     stats
 }

@@ -37,6 +37,12 @@ fn one_request_gives_what_the_model_says() {
 }
 
 #[test]
+fn the_handle_may_be_shared_between_threads() {
+    fn shareable<T: Send + Sync>() {}
+    shareable::<Engine>();
+}
+
+#[test]
 fn a_stop_token_ends_the_text_and_is_not_part_of_it() {
     let engine = start(ToyModel::new(VOCAB, 64), small());
     let plain = request(1, 10, 12);
