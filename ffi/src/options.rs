@@ -144,12 +144,12 @@ pub(crate) unsafe fn read<T: Options>(options: *const T) -> Result<T, Failure> {
     let bytes = options.cast::<u8>();
     // SAFETY: the caller's struct has `size` bytes, and ours has at least the ones that are copied.
     unsafe { std::ptr::copy_nonoverlapping(bytes, (&raw mut value).cast::<u8>(), size.min(ours)) };
-    for offset in ours..size {
-        // SAFETY: within the caller's struct.
-        if unsafe { bytes.add(offset).read() } != 0 {
-            let message = format!("`options` sets a field at byte {offset} that this version does not know");
-            return Err(Error::new(ErrorKind::Unsupported, message).with_param("options").into());
-        }
+    // SAFETY: the caller's struct has `size` bytes, and `size` is then at least `ours`.
+    let unknown = unsafe { std::slice::from_raw_parts(bytes.wrapping_add(ours), size.saturating_sub(ours)) };
+    if let Some(offset) = unknown.iter().position(|byte| *byte != 0) {
+        let message =
+            format!("`options` sets a field at byte {} that this version does not know", ours + offset);
+        return Err(Error::new(ErrorKind::Unsupported, message).with_param("options").into());
     }
     Ok(value)
 }

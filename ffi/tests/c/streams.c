@@ -161,7 +161,7 @@ static void frees_while_running(const char *model) {
   mr_runtime *runtime = serve(model);
   mr_request *requests[8];
   mr_text *text = NULL;
-  for (int i = 0; i < 8; i++) requests[i] = submit(runtime, CHAT(480), NULL);
+  for (int i = 0; i < 8; i++) requests[i] = submit(runtime, i == 6 ? CHAT(40) : CHAT(480), NULL);
   EXPECT(MR_OK, mr_runtime_stats(runtime, &text, &error));
   CHECK(strstr(data(text), "\"endpoints\":[{") != NULL);
   mr_text_free(text);
