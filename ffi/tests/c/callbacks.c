@@ -1,6 +1,7 @@
 /* Callbacks: events in order on one thread, data freed exactly once, the host's number comes back.
    Argument: the model. */
 #include <pthread.h>
+#include <time.h>
 
 #include "check.h"
 
@@ -14,7 +15,7 @@ typedef struct {
   /* What the callback does. */
   int return_at_event, result;
   mr_request *to_free, *to_wait_for;
-  int held, let_go;
+  int held, let_go, free_returned;
 } host;
 
 static void host_init(host *self) {
@@ -50,6 +51,15 @@ static int32_t on_event(void *user_data, const mr_event *event) {
   while (self->held && !self->let_go) {
     self->held = 2;
     CHECK(pthread_cond_broadcast(&self->changed) == 0 && pthread_cond_wait(&self->changed, &self->mutex) == 0);
+  }
+  if (self->let_go) {
+    /* Time for mr_request_free to return too early. */
+    struct timespec until;
+    CHECK(clock_gettime(CLOCK_REALTIME, &until) == 0);
+    until.tv_sec += (until.tv_nsec + 100000000) / 1000000000;
+    until.tv_nsec = (until.tv_nsec + 100000000) % 1000000000;
+    while (!self->free_returned && pthread_cond_timedwait(&self->changed, &self->mutex, &until) == 0) continue;
+    CHECK(!self->free_returned);
   }
   if (self->to_wait_for != NULL) {
     EXPECT(MR_E_CONFLICT, mr_request_wait(self->to_wait_for, 0, &(mr_text *){NULL}, &error));
@@ -135,8 +145,15 @@ static void reports_failures(const mr_runtime *runtime) {
   host_destroy(&self);
 }
 
-static void *free_it(void *request) {
-  mr_request_free(request);
+static mr_request *held_request;
+
+static void *free_it(void *user_data) {
+  host *self = user_data;
+  mr_request_free(held_request);
+  CHECK(pthread_mutex_lock(&self->mutex) == 0);
+  CHECK(self->freed == 1);
+  self->free_returned = 1;
+  CHECK(pthread_cond_broadcast(&self->changed) == 0 && pthread_mutex_unlock(&self->mutex) == 0);
   return NULL;
 }
 
@@ -155,9 +172,9 @@ static void frees_at_any_moment(const mr_runtime *runtime) {
   pthread_t thread;
   host_init(&self);
   self.held = 1;
-  mr_request *request = submit(runtime, CHAT(400), &self);
+  held_request = submit(runtime, CHAT(400), &self);
   until(&self, &self.held, 2);
-  CHECK(pthread_create(&thread, NULL, free_it, request) == 0);
+  CHECK(pthread_create(&thread, NULL, free_it, &self) == 0);
   CHECK(pthread_mutex_lock(&self.mutex) == 0);
   CHECK(self.freed == 0 && self.events == 1);
   self.let_go = 1;
