@@ -5,6 +5,7 @@
 mod environment;
 mod error;
 mod generation;
+mod methods;
 mod source;
 mod template;
 mod values;
@@ -12,3 +13,6 @@ mod write;
 
 pub use self::error::TemplateError;
 pub use self::template::{ChatTemplate, TemplateInput, TemplateTokens};
+
+#[cfg(test)]
+mod tests;

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use minijinja::{Environment, Error, ErrorKind, Value};
 use serde_json::Map;
 
-use super::environment::{Refusal, environment};
+use super::environment::{FUEL, Refusal, environment};
 use super::error::TemplateError;
 use super::generation;
 use super::values::from_json;
@@ -152,7 +152,7 @@ fn syntax(error: Error) -> TemplateError {
 
 fn render_error(error: &Error) -> TemplateError {
     if error.kind() == ErrorKind::OutOfFuel {
-        return TemplateError::Limit { what: "the number of instructions", limit: 5_000_000 };
+        return TemplateError::Limit { what: "the number of instructions", limit: FUEL as usize };
     }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
     while let Some(inner) = cause {

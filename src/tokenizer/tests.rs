@@ -123,7 +123,8 @@ proptest! {
 }
 
 /// Files small enough to be read thousands of times.
-static SMALL: LazyLock<[Vec<u8>; 2]> = LazyLock::new(|| [file(FILES[0]), minimal(json!({})).to_string().into_bytes()]);
+static SMALL: LazyLock<[Vec<u8>; 2]> =
+    LazyLock::new(|| [file(FILES[0]), minimal(json!({})).to_string().into_bytes()]);
 
 /// A file with three tokens; `with` replaces parts of it.
 fn minimal(with: Value) -> Value {
@@ -194,7 +195,8 @@ fn refused(with: Value) -> String {
 
 #[test]
 fn what_the_library_would_panic_on_is_refused_and_named() {
-    let bpe = |vocab: Value, merges: Value| json!({"model": {"type": "BPE", "vocab": vocab, "merges": merges}});
+    let bpe =
+        |vocab: Value, merges: Value| json!({"model": {"type": "BPE", "vocab": vocab, "merges": merges}});
     for (with, named) in [
         (bpe(json!({"abc": 0}), json!([["abc", "abc"]])), "model.merges[0]"),
         (bpe(json!({"a": 0, "é": 1}), json!([["a", "b"]])), "\"b\""),
@@ -214,18 +216,27 @@ fn what_the_library_would_panic_on_is_refused_and_named() {
         (json!({"model": {"type": "Magic"}}), "WordPiece"),
         (json!({"model": null}), "model"),
         (json!({"pre_tokenizer": {"type": "FixedLength", "length": 0}}), "length"),
-        (json!({"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated", "invert": false}}), "pre_tokenizer"),
+        (
+            json!({"pre_tokenizer": {"type": "Split", "pattern": {"Regex": "("}, "behavior": "Isolated", "invert": false}}),
+            "pre_tokenizer",
+        ),
         (json!({"normalizer": {"type": "Precompiled", "precompiled_charsmap": "AAAA"}}), "Precompiled"),
         (json!({"decoder": {"type": "CTC"}}), "CTC"),
         (json!({"decoder": "ByteLevel"}), "decoder"),
-        (json!({"decoder": {"type": "Sequence", "decoders": [{"type": "Fuse"}, {"type": "WordPiece", "prefix": "##"}]}}), "Fuse"),
-        (json!({"post_processor": {"type": "TemplateProcessing", "single": [], "special_tokens": {}}}), "single"),
         (
-            json!({"post_processor": {"type": "BertProcessing", "cls": ["x", 77], "sep": ["y", 0]}}),
-            "77",
+            json!({"decoder": {"type": "Sequence", "decoders": [{"type": "Fuse"}, {"type": "WordPiece", "prefix": "##"}]}}),
+            "Fuse",
         ),
-        (json!({"added_tokens": [{"id": 9, "content": "<x>", "single_word": false, "lstrip": false, "rstrip": false,
-            "normalized": false, "special": true}], "post_processor": null}), "<x>"),
+        (
+            json!({"post_processor": {"type": "TemplateProcessing", "single": [], "special_tokens": {}}}),
+            "single",
+        ),
+        (json!({"post_processor": {"type": "BertProcessing", "cls": ["x", 77], "sep": ["y", 0]}}), "77"),
+        (
+            json!({"added_tokens": [{"id": 9, "content": "<x>", "single_word": false, "lstrip": false, "rstrip": false,
+            "normalized": false, "special": true}], "post_processor": null}),
+            "<x>",
+        ),
         (json!({"added_tokens": [{"id": 3}]}), "added_tokens[0]"),
         (json!({"version": "2.0"}), "1.0"),
     ] {
@@ -242,7 +253,10 @@ fn what_the_library_would_panic_on_is_refused_and_named() {
 #[test]
 fn nested_components_end() {
     let nest = |list: &str, depth: usize| {
-        (0..depth).fold(json!({"type": "Sequence", list: []}), |inner, _| json!({"type": "Sequence", list: [inner]}))
+        (0..depth).fold(
+            json!({"type": "Sequence", list: []}),
+            |inner, _| json!({"type": "Sequence", list: [inner]}),
+        )
     };
     for (name, list) in [
         ("normalizer", "normalizers"),
@@ -260,7 +274,8 @@ fn nested_components_end() {
 fn truncation_and_padding_of_the_file_do_not_apply() {
     let plain = Tokenizer::from_json(&file(FILES[0])).unwrap();
     let mut value: Value = serde_json::from_slice(&file(FILES[0])).unwrap();
-    value["truncation"] = json!({"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0});
+    value["truncation"] =
+        json!({"direction": "Right", "max_length": 3, "strategy": "LongestFirst", "stride": 0});
     value["padding"] = json!({"strategy": {"Fixed": 50}, "direction": "Right", "pad_to_multiple_of": null,
         "pad_id": 0, "pad_type_id": 0, "pad_token": "<unk>"});
     let limited = Tokenizer::from_json(value.to_string().as_bytes()).unwrap();
