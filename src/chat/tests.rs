@@ -185,6 +185,12 @@ fn hostile_templates_end() {
         ));
     }
     // Long but flat: may pass or fail, but comes to an end.
+    let elifs = format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(10_000));
+    let sums = format!("{{{{ 1{} }}}}", "+1".repeat(60_000));
+    let attributes = format!("{{{{ x{} }}}}", ".a".repeat(60_000));
+    for source in [&elifs, &sums, &attributes] {
+        let _ = render(source);
+    }
     let _ = render(&deep_filters);
     let _ = render(&deep_not);
 }
