@@ -13,10 +13,11 @@
  *   together. Every answer and every chunk names the exact version that served it in its field "model".
  *
  * THREADS
- *   Every function may be called from any thread, and on one handle from many threads at the same time. The one
- *   exception is a function that ends a handle: while one thread is in a *_free, no other may be in a call on that
- *   handle, nor use it later. Runtimes are counted: a thread that holds a reference of its own (mr_runtime_retain)
- *   may use it whatever the others release. Nothing is stored per thread; threads that come and go are fine.
+ *   Every function may be called from any thread, and on one handle from many threads at the same time. Freeing may
+ *   race with use: a request may be freed while others are in calls on it (they end with MR_E_CANCELLED, later ones
+ *   with MR_E_INVALID_ARGUMENT), and a thread with a reference of its own to a runtime (mr_runtime_retain) may use it
+ *   whatever the others release. Only the small handles that hold a result (mr_event, mr_text, mr_error) must not be
+ *   used by anybody once one thread frees them. Nothing is stored per thread; threads that come and go are fine.
  *
  * OWNERSHIP
  *   mr_runtime                      counted: mr_runtime_new gives one reference, mr_runtime_retain one more, each is
@@ -251,7 +252,8 @@ typedef struct mr_error mr_error;
 typedef struct mr_event mr_event;
 
 /**
- * A running request and its answer: owned by the caller, freed with mr_request_free, which cancels it.
+ * A running request and its answer: owned by the caller, freed with mr_request_free, which cancels it. A number in
+ * disguise: a request that was freed is recognised, and nothing is ever read through it.
  */
 typedef struct mr_request mr_request;
 
@@ -1009,9 +1011,10 @@ mr_status mr_request_timings(const struct mr_request *request,
  * With a callback: the callback has returned and never runs again, and its user_data was freed; inside that
  * callback, user_data is freed when it returns.
  *
- * @param request (in) The request, given up; NULL does nothing.
+ * @param request (in) The request, given up; NULL, and a request that was freed before, do nothing.
  *
- * Thread safety: any thread, callbacks included; nobody may use the request afterwards.
+ * Thread safety: any thread, callbacks included. Calls of other threads on the request that are under way end with
+ *   MR_E_CANCELLED, later ones with MR_E_INVALID_ARGUMENT.
  * Blocking: while the request's callback runs on another thread. The last handle of a released runtime also waits
  *   for the runtime's threads, for about one step.
  * @since 0.1

@@ -1,6 +1,10 @@
 //! Handles: opaque pointers, each with one kind of ownership that is stated once and checked by the compiler.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, LazyLock};
+
+use parking_lot::RwLock;
 
 use crate::boundary::Failure;
 
@@ -10,9 +14,12 @@ pub(crate) enum Boxed {}
 /// Marks handles with counted references.
 pub(crate) enum Shared {}
 
+/// Marks handles that are numbers in a list: they may be freed while others use them, and a freed one is recognised.
+pub(crate) enum Listed {}
+
 /// A C type that stands for a Rust type.
 pub(crate) trait Castable {
-    /// [`Boxed`] or [`Shared`]; a cast of the other kind does not compile.
+    /// [`Boxed`], [`Shared`] or [`Listed`]; a cast of the other kind does not compile.
     type Ownership;
     /// What the pointer points to.
     type RustType: Send + Sync;
@@ -84,4 +91,45 @@ pub(crate) unsafe fn borrow<'a, C: Castable>(
 ) -> Result<&'a C::RustType, Failure> {
     // SAFETY: forwarded.
     unsafe { peek(handle) }.ok_or_else(|| Failure::argument(name, "is NULL; a handle is needed"))
+}
+
+/// The live handles of a type. Numbers are never used again.
+pub(crate) struct List<T> {
+    live: LazyLock<RwLock<HashMap<usize, Arc<T>>>>,
+    next: AtomicUsize,
+}
+
+impl<T> List<T> {
+    pub(crate) const fn new() -> Self {
+        Self { live: LazyLock::new(RwLock::default), next: AtomicUsize::new(1) }
+    }
+}
+
+/// A handle type with a list.
+pub(crate) trait InList: Castable<Ownership = Listed> + Sized + 'static {
+    fn list() -> &'static List<Self::RustType>;
+}
+
+/// Gives a value to the caller, who takes it off the list once.
+pub(crate) fn enlist<C: InList>(value: C::RustType) -> *mut C {
+    let list = C::list();
+    let number = list.next.fetch_add(1, Ordering::Relaxed);
+    list.live.write().insert(number, Arc::new(value));
+    std::ptr::without_provenance_mut(number)
+}
+
+/// A live handle's value. Nothing is read through the pointer.
+pub(crate) fn find<C: InList>(name: &str, handle: *const C) -> Result<Arc<C::RustType>, Failure> {
+    if handle.is_null() {
+        return Err(Failure::argument(name, "is NULL; a handle is needed"));
+    }
+    let found = C::list().live.read().get(&handle.addr()).cloned();
+    found.ok_or_else(|| Failure::argument(name, "was freed"))
+}
+
+/// Takes a handle off the list; none for NULL and for one that was freed before.
+pub(crate) fn delist<C: InList>(handle: *mut C) -> Option<Arc<C::RustType>> {
+    // The value may be the last of much else: it is dropped by the caller, not under the lock.
+    let removed = C::list().live.write().remove(&handle.addr());
+    removed
 }

@@ -12,24 +12,32 @@ use crate::boundary::{Failure, Out, Poison, guard, guard_or};
 use crate::dispatch::Pushed;
 use crate::error::mr_error;
 use crate::event::mr_event;
-use crate::handle::{self, Boxed, Castable};
+use crate::handle::{self, Castable, InList, List, Listed};
 use crate::runtime::RuntimeHandle;
 use crate::status::{MR_DONE, MR_OK, MR_TIMED_OUT, mr_status};
 use crate::stream::{Answer, Found, print};
-use crate::text::{CText, lend, mr_text};
+use crate::text::{CText, mr_text};
 
-/// A running request and its answer: owned by the caller, freed with mr_request_free, which cancels it.
+/// A running request and its answer: owned by the caller, freed with mr_request_free, which cancels it. A number in
+/// disguise: a request that was freed is recognised, and nothing is ever read through it.
 pub struct mr_request {
     _private: [u8; 0],
 }
 
 impl Castable for mr_request {
-    type Ownership = Boxed;
+    type Ownership = Listed;
     type RustType = RequestHandle;
 }
 
-/// What a request handle owns. The state is shared with calls that wait, so that they end well when the handle is
-/// freed.
+impl InList for mr_request {
+    fn list() -> &'static List<RequestHandle> {
+        static LIST: List<RequestHandle> = List::new();
+        &LIST
+    }
+}
+
+/// What a request handle stands for. The state is shared with calls that wait, so that they end well when the handle
+/// is freed.
 pub(crate) struct RequestHandle {
     state: Arc<State>,
     version: CText,
@@ -68,8 +76,9 @@ impl RequestHandle {
     }
 }
 
-impl Drop for RequestHandle {
-    fn drop(&mut self) {
+impl RequestHandle {
+    /// Ends the request for its owner. Not left to a drop: another thread may still be about to return from a call.
+    fn close(&self) {
         self.canceller.cancel();
         if let Reading::Push(pushed) = &self.state.reading {
             pushed.free();
@@ -133,11 +142,8 @@ fn timeout(timeout_ms: i64) -> Result<Option<Duration>, Failure> {
     }
 }
 
-/// # Safety
-/// `request` is NULL or alive until the call returns.
-unsafe fn state(request: *const mr_request) -> Result<Arc<State>, Failure> {
-    // SAFETY: forwarded.
-    Ok(Arc::clone(&unsafe { handle::borrow("request", request) }?.state))
+fn state(request: *const mr_request) -> Result<Arc<State>, Failure> {
+    Ok(Arc::clone(&handle::find("request", request)?.state))
 }
 
 /// Waits for the next pieces of an answer and gives all that are there as one event.
@@ -163,8 +169,7 @@ pub unsafe extern "C" fn mr_request_next(
     error: *mut *mut mr_error,
 ) -> mr_status {
     let body = || {
-        // SAFETY: the contract of the header: a live handle.
-        let state = unsafe { state(request) }?;
+        let state = state(request)?;
         let timeout = timeout(timeout_ms)?;
         // SAFETY: the contract of the header: NULL or memory for a pointer.
         let out = unsafe { Out::new("event", event) }?;
@@ -204,8 +209,7 @@ pub unsafe extern "C" fn mr_request_wait(
     error: *mut *mut mr_error,
 ) -> mr_status {
     let body = || {
-        // SAFETY: the contract of the header: a live handle.
-        let state = unsafe { state(request) }?;
+        let state = state(request)?;
         let timeout = timeout(timeout_ms)?;
         // SAFETY: the contract of the header: NULL or memory for a pointer.
         let out = unsafe { Out::new("response", response) }?;
@@ -225,9 +229,8 @@ pub unsafe extern "C" fn mr_request_wait(
 /// Blocking: never.
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mr_request_cancel(request: *const mr_request) {
-    // SAFETY: the contract of the header: a live handle.
-    guard_or((), || unsafe { handle::peek(request) }.map(|request| request.canceller.cancel()));
+pub extern "C" fn mr_request_cancel(request: *const mr_request) {
+    guard_or((), || handle::find("request", request).ok().map(|request| request.canceller.cancel()));
 }
 
 /// The exact version that serves a request, as the field "model" of its answer names it.
@@ -245,8 +248,11 @@ pub unsafe extern "C" fn mr_request_get_version(
     request: *const mr_request,
     len: *mut usize,
 ) -> *const c_char {
-    // SAFETY: the contract of the header: a live handle, memory behind `len`.
-    unsafe { lend(request, len, |request| Some(&request.version)) }
+    guard_or(std::ptr::null(), || {
+        let request = handle::find("request", request).ok()?;
+        // SAFETY: the contract of the header: memory behind `len`. The list keeps the text until the request is freed.
+        Some(unsafe { request.version.lend(len) })
+    })
 }
 
 /// When things happened to a request that has ended well, as a JSON object: queued_seconds,
@@ -267,8 +273,7 @@ pub unsafe extern "C" fn mr_request_timings(
     error: *mut *mut mr_error,
 ) -> mr_status {
     let body = || {
-        // SAFETY: the contract of the header: a live handle.
-        let state = unsafe { state(request) }?;
+        let state = state(request)?;
         // SAFETY: the contract of the header: NULL or memory for a pointer.
         let out = unsafe { Out::new("timings", timings) }?;
         out.set(handle::into_box(CText::new(state.timings()?)));
@@ -283,14 +288,14 @@ pub unsafe extern "C" fn mr_request_timings(
 /// With a callback: the callback has returned and never runs again, and its user_data was freed; inside that
 /// callback, user_data is freed when it returns.
 ///
-/// @param request (in) The request, given up; NULL does nothing.
+/// @param request (in) The request, given up; NULL, and a request that was freed before, do nothing.
 ///
-/// Thread safety: any thread, callbacks included; nobody may use the request afterwards.
+/// Thread safety: any thread, callbacks included. Calls of other threads on the request that are under way end with
+///   MR_E_CANCELLED, later ones with MR_E_INVALID_ARGUMENT.
 /// Blocking: while the request's callback runs on another thread. The last handle of a released runtime also waits
 ///   for the runtime's threads, for about one step.
 /// @since 0.1
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mr_request_free(request: *mut mr_request) {
-    // SAFETY: the contract of the header: a handle that the caller gives up.
-    guard_or((), || unsafe { handle::from_box(request) }.map(drop));
+pub extern "C" fn mr_request_free(request: *mut mr_request) {
+    guard_or((), || handle::delist(request).map(|request| request.close()));
 }

@@ -533,7 +533,7 @@ unsafe fn submit(
                 RequestHandle::push(handle, pushed)
             }
         };
-        out.set(handle::into_box(request));
+        out.set(handle::enlist(request));
         Ok(MR_OK)
     };
     // SAFETY: forwarded.

@@ -127,8 +127,10 @@ static void ends_with(mr_request *request, mr_status expected) {
   mr_request_free(request);
 }
 
-static void *cancel(void *request) {
-  mr_request_cancel(request);
+static void *wait_for(void *request) {
+  mr_text *response = NULL;
+  mr_status status = mr_request_wait(request, MR_WAIT_FOREVER, &response, NULL);
+  CHECK(status == MR_E_CANCELLED && response == NULL);
   return NULL;
 }
 
@@ -136,7 +138,8 @@ static void cancels(const mr_runtime *runtime) {
   mr_request *request = submit(runtime, CHAT(480), NULL);
   pthread_t thread;
   EXPECT(MR_TIMED_OUT, mr_request_wait(request, 0, &(mr_text *){NULL}, &error));
-  CHECK(pthread_create(&thread, NULL, cancel, request) == 0);
+  mr_request_cancel(request);
+  CHECK(pthread_create(&thread, NULL, wait_for, request) == 0);
   EXPECT(MR_E_CANCELLED, mr_request_wait(request, MR_WAIT_FOREVER, &(mr_text *){NULL}, &error));
   CHECK(pthread_join(thread, NULL) == 0);
   ends_with(request, MR_E_CANCELLED);
@@ -155,6 +158,44 @@ static void cancels(const mr_runtime *runtime) {
   EXPECT(MR_OK, mr_request_wait(request, MR_WAIT_FOREVER, &response, &error));
   mr_text_free(response);
   mr_request_free(request);
+}
+
+typedef struct {
+  mr_request *request;
+  pthread_barrier_t started;
+} racing;
+
+static void *reads_on(void *argument) {
+  racing *self = argument;
+  mr_status status = MR_OK;
+  for (int first = 1; status == MR_OK; first = 0) {
+    mr_event *event = NULL;
+    status = mr_request_next(self->request, MR_WAIT_FOREVER, &event, NULL);
+    mr_event_free(event);
+    if (first) pthread_barrier_wait(&self->started);
+  }
+  /* Done, if the thread that frees was slow. */
+  CHECK(status == MR_E_CANCELLED || status == MR_E_INVALID_ARGUMENT || status == MR_DONE);
+  return NULL;
+}
+
+static void freeing_races_with_use(const mr_runtime *runtime) {
+  for (int i = 0; i < 10; i++) {
+    racing self;
+    pthread_t thread;
+    self.request = submit(runtime, CHAT(480), NULL);
+    CHECK(pthread_barrier_init(&self.started, NULL, 2) == 0);
+    CHECK(pthread_create(&thread, NULL, reads_on, &self) == 0);
+    pthread_barrier_wait(&self.started);
+    mr_request_free(self.request);
+    CHECK(pthread_join(thread, NULL) == 0 && pthread_barrier_destroy(&self.started) == 0);
+    /* A freed request is recognised. */
+    EXPECT(MR_E_INVALID_ARGUMENT, mr_request_next(self.request, 0, &(mr_event *){NULL}, &error));
+    EXPECT(MR_E_INVALID_ARGUMENT, mr_request_wait(self.request, 0, &(mr_text *){NULL}, &error));
+    CHECK(mr_request_get_version(self.request, NULL) == NULL);
+    mr_request_cancel(self.request);
+    mr_request_free(self.request);
+  }
 }
 
 static void frees_while_running(const char *model) {
@@ -195,6 +236,7 @@ int main(int argc, char **argv) {
   two_threads(runtime);
   next_then_wait(runtime);
   cancels(runtime);
+  freeing_races_with_use(runtime);
   mr_runtime_release(runtime);
   frees_while_running(argv[1]);
   removal(argv[1]);
