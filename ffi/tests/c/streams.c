@@ -180,7 +180,7 @@ static void *reads_on(void *argument) {
 }
 
 static void freeing_races_with_use(const mr_runtime *runtime) {
-  for (int i = 0; i < 10; i++) {
+  for (int i = 0; i < 3; i++) {
     racing self;
     pthread_t thread;
     self.request = submit(runtime, CHAT(480), NULL);
