@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use runtime::{Error, ErrorKind};
 
-use crate::error::mr_error;
+use crate::error::{ErrorHandle, mr_error};
 use crate::handle;
 use crate::status::{self, MR_E_CALLBACK, MR_E_INVALID_ARGUMENT, mr_status};
 
@@ -120,7 +120,8 @@ pub(crate) unsafe fn guard(
             let status = failure.status;
             if !error.is_null() {
                 // A second panic here (it could only be a broken allocator) still may not leave.
-                if let Ok(owned) = catch_unwind(AssertUnwindSafe(|| handle::into_box(mr_error::new(failure))))
+                if let Ok(owned) =
+                    catch_unwind(AssertUnwindSafe(|| handle::into_box(ErrorHandle::from(&failure))))
                 {
                     // SAFETY: not NULL, and the caller promises memory for a pointer.
                     unsafe { error.write(owned) };
@@ -219,11 +220,11 @@ mod tests {
     fn a_panic_poisons_the_handle_it_passed_through() {
         let poison = Poison::default();
         drop(poison.enter().unwrap());
-        let status = catch(|| {
+        let status: Result<(), Failure> = catch(|| {
             let _entered = poison.enter()?;
             panic!("half done")
         });
-        assert_eq!(status.map(|()| ()).unwrap_err().status, MR_E_INTERNAL);
+        assert_eq!(status.unwrap_err().status, MR_E_INTERNAL);
         assert_eq!(poison.enter().map(|_| ()).unwrap_err().status, MR_E_INTERNAL);
     }
 }

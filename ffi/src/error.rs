@@ -19,12 +19,6 @@ impl Castable for mr_error {
     type RustType = ErrorHandle;
 }
 
-impl mr_error {
-    pub(crate) fn new(failure: Failure) -> ErrorHandle {
-        ErrorHandle::from(&failure)
-    }
-}
-
 /// Everything that can be asked of an error, ready to be lent.
 #[derive(Debug, Clone)]
 pub(crate) struct ErrorHandle {

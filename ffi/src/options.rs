@@ -146,7 +146,9 @@ pub(crate) unsafe fn read<T: Options>(options: *const T) -> Result<T, Failure> {
     unsafe { std::ptr::copy_nonoverlapping(bytes, (&raw mut value).cast::<u8>(), size.min(ours)) };
     for offset in ours..size {
         // SAFETY: within the caller's struct.
-        if unsafe { bytes.add(offset).read() } != 0 {
+        let field = unsafe { bytes.add(offset) };
+        // SAFETY: as above; a byte has no alignment.
+        if unsafe { field.read() } != 0 {
             let message = format!("`options` sets a field at byte {offset} that this version does not know");
             return Err(Error::new(ErrorKind::Unsupported, message).with_param("options").into());
         }

@@ -211,8 +211,11 @@ pub unsafe extern "C" fn mr_runtime_new(
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mr_runtime_retain(runtime: *const mr_runtime) {
-    // SAFETY: the contract of the header: a live reference.
-    guard_or((), || Some(unsafe { handle::retain(runtime) }));
+    guard_or((), || {
+        // SAFETY: the contract of the header: a live reference.
+        unsafe { handle::retain(runtime) };
+        Some(())
+    });
 }
 
 /// Gives one reference to a runtime back. When the last one is gone and every request is freed, the runtime ends and
