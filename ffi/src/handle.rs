@@ -130,6 +130,5 @@ pub(crate) fn find<C: InList>(name: &str, handle: *const C) -> Result<Arc<C::Rus
 /// Takes a handle off the list; none for NULL and for one that was freed before.
 pub(crate) fn delist<C: InList>(handle: *mut C) -> Option<Arc<C::RustType>> {
     // The value may be the last of much else: it is dropped by the caller, not under the lock.
-    let removed = C::list().live.write().remove(&handle.addr());
-    removed
+    C::list().live.write().remove(&handle.addr())
 }
