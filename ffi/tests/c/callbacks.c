@@ -81,7 +81,7 @@ static void on_free(void *user_data) {
 
 static void until(host *self, const int *condition, int value) {
   CHECK(pthread_mutex_lock(&self->mutex) == 0);
-  while (*condition != value) CHECK(pthread_cond_wait(&self->changed, &self->mutex) == 0);
+  while (*condition < value) CHECK(pthread_cond_wait(&self->changed, &self->mutex) == 0);
   CHECK(pthread_mutex_unlock(&self->mutex) == 0);
 }
 
