@@ -9,11 +9,11 @@ use super::pack::{PANEL, panel_bytes, unpack_row};
 use crate::backend::{BackendError, MatrixPart, MatrixSource};
 use crate::weights::{DType, WeightsError};
 
-pub(crate) use super::pack::Quantize;
+pub use super::pack::Quantize;
 
 /// A weight matrix `[rows, cols]`: outputs by inputs.
 #[derive(Debug)]
-pub(crate) struct PackedMatrix {
+pub struct PackedMatrix {
     parts: Vec<PackedPart>,
     rows: usize,
     cols: usize,

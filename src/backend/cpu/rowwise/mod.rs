@@ -6,3 +6,5 @@
 pub(super) mod rotary;
 
 pub use rotary::Rotary;
+mod tmp;
+pub(super) use tmp::*;

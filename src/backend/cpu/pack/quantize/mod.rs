@@ -15,7 +15,7 @@ use crate::weights::DType;
 
 /// What to do with weights that a file stores as F32, F16 or BF16. Quantized ones stay as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Quantize {
+pub enum Quantize {
     /// Keep them.
     #[default]
     None,
