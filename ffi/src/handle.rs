@@ -1,8 +1,8 @@
 //! Handles: opaque pointers, each with one kind of ownership that is stated once and checked by the compiler.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
 
 use parking_lot::RwLock;
 
@@ -95,13 +95,13 @@ pub(crate) unsafe fn borrow<'a, C: Castable>(
 
 /// The live handles of a type. Numbers are never used again.
 pub(crate) struct List<T> {
-    live: LazyLock<RwLock<HashMap<usize, Arc<T>>>>,
+    live: RwLock<BTreeMap<usize, Arc<T>>>,
     next: AtomicUsize,
 }
 
 impl<T> List<T> {
     pub(crate) const fn new() -> Self {
-        Self { live: LazyLock::new(RwLock::default), next: AtomicUsize::new(1) }
+        Self { live: RwLock::new(BTreeMap::new()), next: AtomicUsize::new(1) }
     }
 }
 

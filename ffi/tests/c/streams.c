@@ -16,10 +16,10 @@ static void *read_all(void *argument) {
   mr_request *request = NULL;
   mr_status status;
   if (self->chat) {
-    EXPECT(MR_OK, mr_runtime_submit_chat(self->runtime, TEXT(CHAT(40)), NULL, NULL, NULL, NULL, &request, &error));
+    EXPECT(MR_OK, mr_runtime_submit_chat(self->runtime, TEXT(CHAT(20)), NULL, NULL, NULL, NULL, &request, &error));
   } else {
     EXPECT(MR_OK,
-           mr_runtime_submit_completion(self->runtime, TEXT(COMPLETION(40)), NULL, NULL, NULL, NULL, &request, &error));
+           mr_runtime_submit_completion(self->runtime, TEXT(COMPLETION(20)), NULL, NULL, NULL, NULL, &request, &error));
   }
   do {
     mr_event *event = NULL;
@@ -71,15 +71,15 @@ static void two_threads(const mr_runtime *runtime) {
     CHECK(pthread_create(&threads[i], NULL, read_all, &readers[i]) == 0);
   }
   for (int i = 0; i < 4; i++) CHECK(pthread_join(threads[i], NULL) == 0);
-  CHECK(strlen(readers[0].text) > 40 && strcmp(readers[0].text, readers[1].text) != 0);
+  CHECK(strlen(readers[0].text) > 20 && strcmp(readers[0].text, readers[1].text) != 0);
   CHECK(strcmp(readers[0].text, readers[2].text) == 0 && strcmp(readers[1].text, readers[3].text) == 0);
 
   mr_text *response = NULL;
-  EXPECT(MR_OK, mr_runtime_complete(runtime, TEXT(COMPLETION(40)), NULL, &response, &error));
+  EXPECT(MR_OK, mr_runtime_complete(runtime, TEXT(COMPLETION(20)), NULL, &response, &error));
   expect_content(response, "text", readers[0].text);
-  CHECK(strstr(data(response), "\"finish_reason\":\"length\"") && strstr(data(response), "\"completion_tokens\":40"));
+  CHECK(strstr(data(response), "\"finish_reason\":\"length\"") && strstr(data(response), "\"completion_tokens\":20"));
   mr_text_free(response);
-  EXPECT(MR_OK, mr_runtime_chat(runtime, TEXT(CHAT(40)), NULL, &response, &error));
+  EXPECT(MR_OK, mr_runtime_chat(runtime, TEXT(CHAT(20)), NULL, &response, &error));
   expect_content(response, "content", readers[1].text);
   CHECK(strstr(data(response), "\"model\":\"stories@1\"") != NULL);
   mr_text_free(response);
@@ -180,7 +180,7 @@ static void *reads_on(void *argument) {
 }
 
 static void freeing_races_with_use(const mr_runtime *runtime) {
-  for (int i = 0; i < 10; i++) {
+  for (int i = 0; i < 3; i++) {
     racing self;
     pthread_t thread;
     self.request = submit(runtime, CHAT(480), NULL);
@@ -202,7 +202,7 @@ static void frees_while_running(const char *model) {
   mr_runtime *runtime = serve(model);
   mr_request *requests[8];
   mr_text *text = NULL;
-  for (int i = 0; i < 8; i++) requests[i] = submit(runtime, i == 6 ? CHAT(40) : CHAT(480), NULL);
+  for (int i = 0; i < 8; i++) requests[i] = submit(runtime, i == 6 ? CHAT(10) : CHAT(480), NULL);
   EXPECT(MR_OK, mr_runtime_stats(runtime, &text, &error));
   CHECK(strstr(data(text), "\"endpoints\":[{") != NULL);
   mr_text_free(text);
