@@ -45,14 +45,11 @@ pub struct CpuBackend {
 }
 
 impl CpuBackend {
-    /// A backend at the processor's own level (`MR_CPU` may lower it).
+    /// A backend at the processor's own level, unless the options or `MR_CPU` lower it.
     pub fn new(options: CpuOptions) -> Self {
-        Self::at(Level::detect(), options)
-    }
-
-    /// A backend at a level; one that the processor does not [support](Level::is_supported) is lowered to one it does.
-    pub fn at(level: Level, options: CpuOptions) -> Self {
-        let level = if level.is_supported() { level } else { Level::native() };
+        let detected = Level::detect();
+        let lower = |level: &Level| *level <= detected && level.is_supported();
+        let level = options.level.filter(lower).unwrap_or(detected);
         let available = || std::thread::available_parallelism().map_or(1, usize::from);
         let threads = Threads::new(options.threads.unwrap_or_else(available).clamp(1, MAX_THREADS));
         Self { level, kernels: kernels::kernels(level), threads, arena: Arena::new(), options }

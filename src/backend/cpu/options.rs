@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::cache::CacheType;
+use super::level::Level;
 use super::matrix::Quantize;
 
 /// The numbers that products are computed with.
@@ -22,6 +23,8 @@ pub enum Compute {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CpuOptions {
+    /// The instruction level, if it is to be lower than the processor's.
+    pub level: Option<Level>,
     /// Threads, the engine's own included; as many as the process may use when `None`.
     pub threads: Option<usize>,
     /// The numbers that products are computed with.
@@ -33,6 +36,13 @@ pub struct CpuOptions {
 }
 
 impl CpuOptions {
+    /// Sets [`level`](Self::level).
+    #[must_use]
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = Some(level);
+        self
+    }
+
     /// Sets [`threads`](Self::threads).
     #[must_use]
     pub fn threads(mut self, threads: usize) -> Self {

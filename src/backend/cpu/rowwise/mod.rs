@@ -6,5 +6,3 @@
 pub(super) mod rotary;
 
 pub use rotary::Rotary;
-mod tmp;
-pub(super) use tmp::*;
