@@ -13,13 +13,11 @@ mod tile;
 mod units;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::super::{Attention, BLOCK_TOKENS, BackendError, Batch, Span};
-use super::buffer::{AlignedBytes, Arena};
+use super::buffer::AlignedBytes;
 use super::cache::{self, Bf16, Cache, CacheType, F16, F32, Layer, Layout, Q8};
-use super::rowwise::Rotary;
-use super::{Level, threads::Threads};
+use super::rowwise::{Rotary, Run};
 use merge::{Finish, Merge, Query};
 use scratch::Scratch;
 use tile::{BLOCKS, ROWS, State, TOKENS, Tile};
@@ -35,14 +33,6 @@ const UNITS_PER_THREAD: usize = 4;
 
 /// The most elements that results of spread partitions may take; beyond it, a unit computes its partitions itself.
 const MAX_PARTIALS: usize = 16 << 20;
-
-/// What operations run with.
-#[derive(Clone, Copy)]
-pub(super) struct Run<'a> {
-    pub(super) level: Level,
-    pub(super) threads: &'a Threads,
-    pub(super) arena: &'a Arc<Arena>,
-}
 
 /// What a step attends with.
 #[derive(Clone, Copy)]

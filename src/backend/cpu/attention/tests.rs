@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use super::super::buffer::Arena;
+use super::super::{Level, threads::Threads};
 use super::*;
 use crate::backend::CacheShape;
 
