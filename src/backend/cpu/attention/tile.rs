@@ -109,7 +109,7 @@ impl Tile {
 
 multiversion! {
     /// Takes the tile into the state of every row.
-    fn attender<S: Stored>(tile: &Tile) = attend;
+    pub(super) fn attender<S: Stored>(tile: &Tile) = attend;
 }
 
 #[inline(always)]
