@@ -5,10 +5,15 @@
 //! same operations per row.
 
 #[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(test)]
 pub(super) mod cases;
 pub(super) mod portable;
+mod table;
+
+pub(super) use table::kernels;
 
 use crate::weights::DType;
 
