@@ -1,5 +1,6 @@
 //! What an instruction level adds: its int8 dot product, and functions compiled for its features.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::super::Int8Rows;
@@ -89,6 +90,16 @@ macro_rules! compiled {
     };
 }
 
+/// Keeps an operation where it is written. The compiler would rather finish one row's chain of dependent dot products
+/// before it begins the next one's, to save registers that are not scarce; the processor then waits for each result.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn in_place(mut sums: __m512i) -> __m512i {
+    // SAFETY: no instruction at all, with an order among its kind.
+    unsafe { asm!("/* {0} */", inout(zmm_reg) sums, options(nomem, nostack, preserves_flags)) };
+    sums
+}
+
 /// `vpdpbusd`: unsigned weights by signed activations, four at a time, without an intermediate that could saturate.
 pub(super) struct Vnni;
 
@@ -108,7 +119,7 @@ impl Level for Vnni {
     #[inline(always)]
     unsafe fn dot(sums: __m512i, weights: __m512i, x: __m512i, _: bool) -> __m512i {
         // SAFETY: as above.
-        unsafe { _mm512_dpbusd_epi32(sums, weights, x) }
+        unsafe { in_place(_mm512_dpbusd_epi32(sums, weights, x)) }
     }
 
     compiled!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
@@ -137,7 +148,7 @@ impl Level for Madd {
             } else {
                 _mm512_maddubs_epi16(weights, x)
             };
-            _mm512_add_epi32(sums, _mm512_madd_epi16(products, _mm512_set1_epi16(1)))
+            in_place(_mm512_add_epi32(sums, _mm512_madd_epi16(products, _mm512_set1_epi16(1))))
         }
     }
 

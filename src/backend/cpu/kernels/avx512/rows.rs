@@ -16,8 +16,8 @@ pub(super) const GROUPS: usize = 16;
 /// Some groups of some rows.
 #[repr(C, align(64))]
 pub(super) struct Rows {
-    /// The integers.
-    q: [[MaybeUninit<i8>; 32 * GROUPS]; ROWS],
+    /// The integers, the rows of a group side by side.
+    q: [[[MaybeUninit<i8>; 32]; ROWS]; GROUPS],
     /// What the dot products begin with: minus the offset of the weights times the sum of the activations.
     starts: [[MaybeUninit<i32>; 2 * GROUPS]; ROWS],
     scales: [[MaybeUninit<f32>; GROUPS]; ROWS],
@@ -37,7 +37,7 @@ impl Rows {
     pub(super) unsafe fn step<const S: usize>(&self, row: usize, group: usize) -> __m512i {
         // SAFETY: the group was filled; the features are those of the function this is inlined into.
         unsafe {
-            let q = self.q.as_ptr().cast::<i32>().add(row * 8 * GROUPS + 8 * group + S);
+            let q = self.q.as_ptr().cast::<i32>().add((group * ROWS + row) * 8 + S);
             _mm512_set1_epi32(*q)
         }
     }
@@ -79,10 +79,10 @@ impl Rows {
             // at a time, masked down to those there are.
             unsafe {
                 let q = x.q.add(from * x.stride + 32 * first);
-                let q_to = self.q.as_mut_ptr().cast::<u8>().add(row * 32 * GROUPS);
+                let q_to = self.q.as_mut_ptr().cast::<u8>().add(row * 32);
                 for group in 0..groups {
                     let bytes = _mm256_loadu_si256(q.add(32 * group).cast());
-                    _mm256_storeu_si256(q_to.add(32 * group).cast(), bytes);
+                    _mm256_storeu_si256(q_to.add(32 * ROWS * group).cast(), bytes);
                 }
                 for eight in (0..groups).step_by(8) {
                     let present = (groups - eight).min(8);
