@@ -4,9 +4,16 @@
 //! a row has the same bits in any company. Rows are processed in register tiles; a tile of another height runs the
 //! same operations per row.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 #[cfg(test)]
 pub(super) mod cases;
 pub(super) mod portable;
+mod table;
+
+pub(super) use table::kernels;
 
 use crate::weights::DType;
 
