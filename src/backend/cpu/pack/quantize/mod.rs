@@ -89,3 +89,20 @@ fn inverse(x: f32) -> f32 {
     let inverse = 1.0 / x;
     if inverse.is_finite() { inverse } else { 0.0 }
 }
+
+/// The sum, in eight interleaved parts, because sums in order cannot be vectorized.
+#[inline(always)]
+fn sum<const N: usize>(values: &[f32; N]) -> f32 {
+    let mut parts = [0.0; 8];
+    for values in values.as_chunks::<8>().0 {
+        for lane in 0..8 {
+            parts[lane] += values[lane];
+        }
+    }
+    parts.iter().sum()
+}
+
+#[inline(always)]
+fn product<const N: usize>(a: &[f32; N], b: &[f32; N]) -> [f32; N] {
+    std::array::from_fn(|i| a[i] * b[i])
+}
