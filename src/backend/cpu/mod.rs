@@ -6,6 +6,7 @@
 mod buffer;
 mod kernels;
 mod level;
+mod matrix;
 mod pack;
 mod threads;
 

@@ -23,11 +23,11 @@ impl Layout {
     #[inline(always)]
     pub(crate) fn codes(&self, block: &[u8], group: usize) -> Codes {
         let mut out = [[0.0; PANEL]; GROUP];
-        for step in 0..8 {
+        for (step, out) in out.as_chunks_mut::<4>().0.iter_mut().enumerate() {
             for lane in 0..PANEL {
                 let codes = self.step(block, group, step, lane);
-                for (i, code) in codes.into_iter().enumerate() {
-                    out[4 * step + i][lane] = code as f32;
+                for (out, code) in out.iter_mut().zip(codes) {
+                    out[lane] = code as f32;
                 }
             }
         }

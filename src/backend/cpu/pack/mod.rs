@@ -32,13 +32,15 @@ mod encode;
 mod file;
 mod float;
 mod layout;
+mod quantize;
 #[cfg(test)]
 mod tests;
 
 use crate::weights::DType;
 
-pub(super) use decode::{Codes, Scales};
-pub(super) use layout::{Format, Layout, Visit, visit};
+pub(crate) use decode::{Codes, Scales};
+pub(crate) use layout::{Format, Layout, Visit, visit};
+pub(crate) use quantize::{Quantize, quantize_row};
 
 /// Output rows of a panel.
 pub(super) const PANEL: usize = 16;

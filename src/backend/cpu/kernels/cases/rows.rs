@@ -36,14 +36,14 @@ pub(crate) fn quantize(kernels: &Kernels) {
     for per_row in [1, 2, 3, 5, 8, 32] {
         for row in groups.chunks(per_row) {
             let x = row.as_flattened();
-            let convert = |quantize: fn(&[f32], &mut [i8], &mut [f32], &mut [i32])| {
+            let convert = |kernels: &Kernels| {
                 let (mut q, mut scales, mut sums) =
                     (vec![99; x.len()], vec![9.0; row.len()], vec![9; 2 * row.len()]);
-                quantize(x, &mut q, &mut scales, &mut sums);
+                (kernels.quantize)(x, &mut q, &mut scales, &mut sums);
                 (q, scales, sums)
             };
-            let (q, scales, sums) = convert(kernels.quantize);
-            let (q_expected, scales_expected, sums_expected) = convert(portable::KERNELS.quantize);
+            let (q, scales, sums) = convert(kernels);
+            let (q_expected, scales_expected, sums_expected) = convert(&portable::KERNELS);
             for (index, x) in row.iter().enumerate() {
                 let (scale, expected) = (scales[index], scales_expected[index]);
                 assert!(

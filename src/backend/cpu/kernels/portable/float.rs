@@ -1,5 +1,8 @@
 //! Panels of F32, F16 and BF16 with `f32` activations.
 
+// A pointer is moved and followed under one promise; the signatures are those of all levels.
+#![allow(clippy::multiple_unsafe_ops_per_block, clippy::too_many_arguments)]
+
 use half::{bf16, f16};
 
 use crate::backend::cpu::pack::PANEL;
@@ -111,7 +114,6 @@ pub(super) unsafe fn bf16_panels(
 /// As [`FloatPanels`](super::super::FloatPanels): `panel` holds `panels` whole panels of `cols` inputs, `x` holds `rows`
 /// rows of `cols` values that lie `x_stride` apart, and `out` has room for `rows` rows of `16 * panels` values that
 /// lie `out_stride` apart.
-#[allow(clippy::too_many_arguments)] // the signature that all levels share
 unsafe fn float_panels<V: Values>(
     panel: *const u8,
     panels: usize,

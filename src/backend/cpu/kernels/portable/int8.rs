@@ -1,5 +1,8 @@
 //! Panels of quantized formats with int8 activations.
 
+// A pointer is moved and followed under one promise.
+#![allow(clippy::multiple_unsafe_ops_per_block)]
+
 use super::super::{Int8Panels, Int8Rows};
 use crate::backend::cpu::pack::{Codes, Format, GROUP, Layout, PANEL, Scales, Visit, visit};
 use crate::weights::DType;
@@ -128,8 +131,8 @@ impl Scales {
         }
         if layout.min.is_some() {
             let sum = sx * sum as f32;
-            for lane in 0..PANEL {
-                out[lane] -= self.min[lane] * sum;
+            for (out, min) in out.iter_mut().zip(&self.min) {
+                *out -= min * sum;
             }
         }
     }

@@ -45,23 +45,4 @@ pub(crate) const KERNELS: Kernels = Kernels {
 };
 
 #[cfg(test)]
-mod tests {
-    use super::super::cases;
-    use super::*;
-
-    #[test]
-    fn int8_panels() {
-        cases::int8(&KERNELS);
-    }
-
-    #[test]
-    fn float_panels() {
-        cases::float(&KERNELS);
-    }
-
-    #[test]
-    fn rows_in_other_types() {
-        cases::quantize(&KERNELS);
-        cases::to_bf16(&KERNELS);
-    }
-}
+mod tests;

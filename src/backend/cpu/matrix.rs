@@ -1,0 +1,203 @@
+//! A packed weight matrix: tensors stacked along the outputs, each in its own format.
+
+mod load;
+#[cfg(test)]
+mod tests;
+
+use super::buffer::AlignedBytes;
+use super::pack::{PANEL, panel_bytes, unpack_row};
+use crate::backend::{BackendError, MatrixPart, MatrixSource};
+use crate::weights::{DType, WeightsError};
+
+pub(crate) use super::pack::Quantize;
+
+/// A weight matrix `[rows, cols]`: outputs by inputs.
+#[derive(Debug)]
+pub(crate) struct PackedMatrix {
+    parts: Vec<PackedPart>,
+    rows: usize,
+    cols: usize,
+    bias: Option<Vec<f32>>,
+}
+
+/// Outputs `first_row..first_row + rows` of a matrix: panels of one format, one behind the other. The last panel has
+/// lanes beyond the rows when these are no multiple of [`PANEL`].
+#[derive(Debug)]
+pub(crate) struct PackedPart {
+    dtype: DType,
+    first_row: usize,
+    rows: usize,
+    panel_bytes: usize,
+    bytes: AlignedBytes,
+}
+
+impl PackedPart {
+    pub(crate) fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The output of the matrix that this part's first row is.
+    pub(crate) fn first_row(&self) -> usize {
+        self.first_row
+    }
+
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub(crate) fn panels(&self) -> usize {
+        self.rows.div_ceil(PANEL)
+    }
+
+    /// Bytes from panel to panel.
+    pub(crate) fn panel_bytes(&self) -> usize {
+        self.panel_bytes
+    }
+
+    /// Panel `index` and all behind it.
+    pub(crate) fn panels_from(&self, index: usize) -> &[u8] {
+        self.bytes.as_slice().get(index * self.panel_bytes..).unwrap_or_default()
+    }
+}
+
+impl PackedMatrix {
+    /// Outputs.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Inputs.
+    pub(crate) fn cols(&self) -> usize {
+        self.cols
+    }
+
+    /// The parts in the order of their rows.
+    pub(crate) fn parts(&self) -> &[PackedPart] {
+        &self.parts
+    }
+
+    /// One value per output, where any of the tensors has a bias.
+    pub(crate) fn bias(&self) -> Option<&[f32]> {
+        self.bias.as_deref()
+    }
+
+    /// Bytes that the matrix keeps in memory.
+    pub(crate) fn bytes(&self) -> u64 {
+        let weights: usize = self.parts.iter().map(|part| part.bytes.len().next_multiple_of(64)).sum();
+        weights as u64 + self.bias.as_ref().map_or(0, |bias| 4 * bias.len() as u64)
+    }
+
+    /// One row of the weights, widened to `f32`; `out` has one value per input.
+    ///
+    /// # Errors
+    /// A row that the matrix does not have, or another width.
+    pub(crate) fn row(&self, row: usize, out: &mut [f32]) -> Result<(), BackendError> {
+        const OPERATION: &str = "embedding";
+        if out.len() != self.cols {
+            return Err(BackendError::Shape {
+                operation: OPERATION,
+                what: "the width",
+                found: out.len(),
+                expected: self.cols,
+            });
+        }
+        let within = |part: &&PackedPart| (part.first_row..part.first_row + part.rows).contains(&row);
+        let Some(part) = self.parts.iter().find(within) else {
+            return Err(BackendError::Index { operation: OPERATION, index: row, len: self.rows });
+        };
+        let (panel, lane) = ((row - part.first_row) / PANEL, (row - part.first_row) % PANEL);
+        if let Some(panel) = part.panels_from(panel).get(..part.panel_bytes) {
+            unpack_row(part.dtype, panel, self.cols, lane, out);
+        }
+        Ok(())
+    }
+}
+
+/// A part as it will be packed, before anything is read.
+struct Planned<'a> {
+    dtype: DType,
+    first_row: usize,
+    rows: usize,
+    panel_bytes: usize,
+    /// The tensors that it holds. All but the last fill their panels.
+    tensors: Vec<MatrixPart<'a>>,
+}
+
+impl Planned<'_> {
+    fn bytes(&self) -> Option<usize> {
+        self.rows.div_ceil(PANEL).checked_mul(self.panel_bytes)
+    }
+}
+
+/// Bytes of memory that a matrix will keep when it is loaded.
+///
+/// # Errors
+/// Whatever keeps the source from being loaded and can be known without reading it.
+pub(crate) fn planned_bytes(source: &MatrixSource<'_>, quantize: Quantize) -> Result<u64, BackendError> {
+    let mut bytes = 0u64;
+    for part in plan(source, quantize)? {
+        let size = part.bytes().ok_or_else(too_large)?;
+        bytes = bytes.saturating_add((size as u64).saturating_add(63) / 64 * 64);
+    }
+    let has_bias = source.parts.iter().any(|part| part.bias.is_some());
+    Ok(bytes.saturating_add(if has_bias { 4 * source.rows() as u64 } else { 0 }))
+}
+
+/// Decides formats, and which tensors can share panels' storage: those of one format whose predecessors end with a
+/// full panel.
+fn plan<'a>(source: &MatrixSource<'a>, quantize: Quantize) -> Result<Vec<Planned<'a>>, BackendError> {
+    let mut parts: Vec<Planned<'a>> = Vec::new();
+    let (cols, mut first_row) = (source.cols(), 0usize);
+    for part in &source.parts {
+        check(source, part, cols)?;
+        let refused = |problem| WeightsError::tensor(source.checkpoint.path(), part.weight.name(), problem);
+        let dtype = quantize.target(part.weight.dtype(), cols).map_err(refused)?;
+        let rows = part.weight.rows();
+        match parts.last_mut() {
+            Some(last) if last.dtype == dtype && last.rows.is_multiple_of(PANEL) => {
+                last.rows += rows;
+                last.tensors.push(*part);
+            }
+            _ => {
+                let panel_bytes = panel_bytes(dtype, cols).ok_or_else(too_large)?;
+                parts.push(Planned { dtype, first_row, rows, panel_bytes, tensors: vec![*part] });
+            }
+        }
+        first_row = first_row.checked_add(rows).ok_or_else(too_large)?;
+    }
+    Ok(parts)
+}
+
+fn check(source: &MatrixSource<'_>, part: &MatrixPart<'_>, cols: usize) -> Result<(), BackendError> {
+    let shape = |what, found, expected| BackendError::Shape { operation: "loading", what, found, expected };
+    let weight = part.weight;
+    if weight.dtype() == DType::Other {
+        return Err(BackendError::Weights(WeightsError::UnsupportedType {
+            path: source.checkpoint.path().to_path_buf(),
+            tensor: weight.name().to_owned(),
+            dtype: weight.type_name().to_owned(),
+        }));
+    }
+    if weight.cols() != cols {
+        return Err(shape("the width of a stacked tensor", weight.cols(), cols));
+    }
+    if let crate::backend::RowOrder::InterleavedHalves { head_dim } = part.order {
+        if head_dim == 0 || !head_dim.is_multiple_of(2) {
+            return Err(shape("the rows of a head", head_dim, head_dim.next_multiple_of(2).max(2)));
+        }
+        if !weight.rows().is_multiple_of(head_dim) {
+            let expected = weight.rows() / head_dim * head_dim;
+            return Err(shape("the rows of all heads", weight.rows(), expected));
+        }
+    }
+    match part.bias {
+        Some(bias) if bias.elements() != weight.rows() => {
+            Err(shape("the length of a bias", bias.elements(), weight.rows()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn too_large() -> BackendError {
+    BackendError::Memory { what: "a weight matrix", bytes: u64::MAX }
+}

@@ -1,0 +1,149 @@
+//! Reading a matrix: pieces of some panels at a time, on all threads.
+
+use std::ops::Range;
+
+use parking_lot::Mutex;
+
+use super::{PackedMatrix, PackedPart, Planned, Quantize, plan, too_large};
+use crate::backend::cpu::buffer::AlignedBytes;
+use crate::backend::cpu::pack::{PANEL, pack_panel, quantize_row};
+use crate::backend::cpu::threads::Threads;
+use crate::backend::{BackendError, MatrixPart, MatrixSource, RowOrder};
+use crate::weights::{DType, dequantize};
+
+/// File bytes that a thread holds at a time, except that one panel's rows are always held together.
+const PIECE_BYTES: usize = 1 << 20;
+
+impl PackedMatrix {
+    /// Reads the source's tensors, row by row in the order that the models expect, quantizes them where that is asked
+    /// for, and packs them.
+    ///
+    /// # Errors
+    /// Tensors of different widths, or that cannot be read, packed or quantized.
+    pub(crate) fn load(
+        source: &MatrixSource<'_>,
+        quantize: Quantize,
+        threads: &Threads,
+    ) -> Result<Self, BackendError> {
+        let mut parts = Vec::new();
+        for planned in plan(source, quantize)? {
+            let size = planned.bytes().ok_or_else(too_large)?;
+            let mut bytes = AlignedBytes::zeroed(size, "a weight matrix")?;
+            read_part(source, &planned, bytes.as_mut_slice(), threads)?;
+            let Planned { dtype, first_row, rows, panel_bytes, .. } = planned;
+            parts.push(PackedPart { dtype, first_row, rows, panel_bytes, bytes });
+        }
+        let (rows, cols) = (source.rows(), source.cols());
+        Ok(Self { parts, rows, cols, bias: read_bias(source)? })
+    }
+}
+
+/// Some rows of one tensor, which begin with a panel.
+struct Piece<'a> {
+    tensor: &'a MatrixPart<'a>,
+    rows: Range<usize>,
+    out: &'a mut [u8],
+    result: Result<(), BackendError>,
+}
+
+fn read_part(
+    source: &MatrixSource<'_>,
+    planned: &Planned<'_>,
+    mut out: &mut [u8],
+    threads: &Threads,
+) -> Result<(), BackendError> {
+    if out.is_empty() {
+        return Ok(());
+    }
+    let mut pieces = Vec::new();
+    for tensor in &planned.tensors {
+        let row_bytes = tensor.weight.row_bytes().and_then(|bytes| usize::try_from(bytes).ok());
+        let panel_rows_bytes = row_bytes.unwrap_or(usize::MAX).saturating_mul(PANEL);
+        let step = (PIECE_BYTES / panel_rows_bytes.max(1)).max(1) * PANEL;
+        let rows = tensor.weight.rows();
+        for first in (0..rows).step_by(step) {
+            let rows = first..rows.min(first + step);
+            let (piece, rest) = out.split_at_mut(rows.len().div_ceil(PANEL) * planned.panel_bytes);
+            out = rest;
+            pieces.push(Mutex::new(Piece { tensor, rows, out: piece, result: Ok(()) }));
+        }
+    }
+    threads.run(pieces.len(), &|index| {
+        let piece = &mut *pieces[index].lock();
+        piece.result = read_piece(source, planned.dtype, piece);
+    });
+    pieces.into_iter().try_for_each(|piece| piece.into_inner().result)
+}
+
+fn read_piece(source: &MatrixSource<'_>, dtype: DType, piece: &mut Piece<'_>) -> Result<(), BackendError> {
+    let weight = piece.tensor.weight;
+    let (stored, cols) = (weight.dtype(), weight.cols());
+    let count = piece.rows.len();
+    let row_bytes = row_bytes(stored, cols)?;
+    let mut encoded = buffer(0u8, count, row_bytes)?;
+    read_rows(source, piece.tensor, piece.rows.clone(), row_bytes, &mut encoded)?;
+    let (mut encoded, mut row_bytes) = (encoded, row_bytes);
+    if dtype != stored {
+        let target_bytes = self::row_bytes(dtype, cols)?;
+        let mut quantized = buffer(0u8, count, target_bytes)?;
+        let mut row = buffer(0f32, 1, cols)?;
+        for (bytes, out) in encoded.chunks_exact(row_bytes).zip(quantized.chunks_exact_mut(target_bytes)) {
+            dequantize(stored, bytes, &mut row)?;
+            quantize_row(dtype, &row, out);
+        }
+        (encoded, row_bytes) = (quantized, target_bytes);
+    }
+    let rows: Vec<&[u8]> = encoded.chunks_exact(row_bytes).collect();
+    let panel_bytes = piece.out.len() / count.div_ceil(PANEL);
+    for (rows, out) in rows.chunks(PANEL).zip(piece.out.chunks_exact_mut(panel_bytes)) {
+        pack_panel(dtype, rows, cols, out);
+    }
+    Ok(())
+}
+
+fn read_rows(
+    source: &MatrixSource<'_>,
+    tensor: &MatrixPart<'_>,
+    rows: Range<usize>,
+    row_bytes: usize,
+    out: &mut [u8],
+) -> Result<(), BackendError> {
+    if tensor.order == RowOrder::AsStored {
+        source.checkpoint.read_rows(tensor.weight, rows, out)?;
+        return Ok(());
+    }
+    for (row, out) in rows.zip(out.chunks_exact_mut(row_bytes)) {
+        let stored = tensor.order.stored_row(row);
+        source.checkpoint.read_rows(tensor.weight, stored..stored + 1, out)?;
+    }
+    Ok(())
+}
+
+fn row_bytes(dtype: DType, cols: usize) -> Result<usize, BackendError> {
+    dtype.bytes_for(cols as u64).and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(too_large)
+}
+
+/// `count * len` times `value`, or an error instead of an abort when there is no memory.
+fn buffer<T: Copy>(value: T, count: usize, len: usize) -> Result<Vec<T>, BackendError> {
+    let len = count.checked_mul(len).ok_or_else(too_large)?;
+    let mut buffer = Vec::new();
+    let refused =
+        |_| BackendError::Memory { what: "a buffer for weights", bytes: (len * size_of::<T>()) as u64 };
+    buffer.try_reserve_exact(len).map_err(refused)?;
+    buffer.resize(len, value);
+    Ok(buffer)
+}
+
+fn read_bias(source: &MatrixSource<'_>) -> Result<Option<Vec<f32>>, BackendError> {
+    if source.parts.iter().all(|part| part.bias.is_none()) {
+        return Ok(None);
+    }
+    let mut bias = buffer(0f32, 1, source.rows())?;
+    let mut out = &mut bias[..];
+    for part in &source.parts {
+        let (of_part, rest) = out.split_at_mut(part.weight.rows());
+        source.read_bias(part, of_part)?;
+        out = rest;
+    }
+    Ok(Some(bias))
+}

@@ -1,0 +1,210 @@
+//! Matrices hold what their tensors hold.
+
+#![allow(clippy::unwrap_used)]
+
+use std::path::Path;
+
+use half::bf16;
+use tempfile::TempDir;
+
+use super::*;
+use crate::backend::cpu::threads::Threads;
+use crate::backend::{MatrixUse, RowOrder};
+use crate::weights::Checkpoint;
+
+/// A number for every place of a tensor.
+fn value(seed: usize, row: usize, k: usize) -> f32 {
+    let mixed = (seed * 7919 + row * 104_729 + k * 1_299_709) % 65_537;
+    mixed as f32 / 32_768.0 - 1.0
+}
+
+/// A directory with one safetensors file: F32 or BF16 tensors by name, shape and whether they are BF16.
+fn directory(tensors: &[(&str, &[usize], bool)]) -> TempDir {
+    let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
+    for (seed, (name, shape, bfloat)) in tensors.iter().enumerate() {
+        let start = data.len();
+        let cols = *shape.last().unwrap();
+        let rows = shape.iter().product::<usize>().checked_div(cols).unwrap_or(0);
+        for (row, k) in (0..rows).flat_map(|row| (0..cols).map(move |k| (row, k))) {
+            let value = value(seed, row, k);
+            if *bfloat {
+                data.extend(bf16::from_f32(value).to_le_bytes());
+            } else {
+                data.extend(value.to_le_bytes());
+            }
+        }
+        let dtype = if *bfloat { "BF16" } else { "F32" };
+        let entry = serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": [start, data.len()]});
+        header.insert((*name).to_owned(), entry);
+    }
+    let header = serde_json::to_vec(&header).unwrap();
+    let directory = TempDir::new().unwrap();
+    let file = [&(header.len() as u64).to_le_bytes()[..], &header, &data].concat();
+    std::fs::write(directory.path().join("model.safetensors"), file).unwrap();
+    directory
+}
+
+fn source<'a>(checkpoint: &'a Checkpoint, names: &[&str]) -> MatrixSource<'a> {
+    let parts = names
+        .iter()
+        .map(|name| MatrixPart {
+            weight: checkpoint.tensor(name).unwrap(),
+            bias: checkpoint.get(&format!("{name}.bias")),
+            order: RowOrder::AsStored,
+        })
+        .collect();
+    MatrixSource { checkpoint, parts, usage: MatrixUse::Product }
+}
+
+/// Loads, and compares every row with what the source says, bit for bit.
+fn load_and_compare(source: &MatrixSource<'_>) -> PackedMatrix {
+    let matrix = PackedMatrix::load(source, Quantize::None, &Threads::new(2)).unwrap();
+    assert_eq!((matrix.rows(), matrix.cols()), (source.rows(), source.cols()));
+    assert_eq!(planned_bytes(source, Quantize::None).unwrap(), matrix.bytes());
+    let (mut expected, mut found) = (vec![0.0; source.cols()], vec![0.0; source.cols()]);
+    let mut row = 0;
+    for part in &source.parts {
+        for of_part in 0..part.weight.rows() {
+            source.read_f32(part, of_part..of_part + 1, &mut expected).unwrap();
+            matrix.row(row, &mut found).unwrap();
+            let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            assert!(bits(&found) == bits(&expected), "{} row {of_part}", part.weight.name());
+            row += 1;
+        }
+    }
+    assert!(matrix.row(row, &mut found).is_err());
+    matrix
+}
+
+fn shapes(matrix: &PackedMatrix) -> Vec<(DType, usize, usize)> {
+    matrix.parts().iter().map(|part| (part.dtype(), part.first_row(), part.rows())).collect()
+}
+
+#[test]
+fn tensors_are_stacked_and_share_storage_where_panels_end() {
+    let directory = directory(&[
+        ("a", &[32, 20], false),
+        ("b", &[7, 20], false),
+        ("c", &[16, 20], false),
+        ("d", &[5, 20], true),
+        ("b.bias", &[7], true),
+    ]);
+    let checkpoint = Checkpoint::open(directory.path()).unwrap();
+    let matrix = load_and_compare(&source(&checkpoint, &["a", "b", "c", "d"]));
+    assert_eq!(shapes(&matrix), [(DType::F32, 0, 39), (DType::F32, 39, 16), (DType::BF16, 55, 5)]);
+    assert_eq!(matrix.parts()[0].panels(), 3);
+    assert_eq!(matrix.parts()[0].panels_from(2).len(), matrix.parts()[0].panel_bytes());
+    let bias = matrix.bias().unwrap();
+    assert_eq!(bias.len(), 60);
+    for (row, found) in bias.iter().enumerate() {
+        let of_b = row.checked_sub(32).filter(|row| *row < 7);
+        let expected = of_b.map_or(0.0, |k| bf16::from_f32(value(4, 0, k)).to_f32());
+        assert_eq!(*found, expected, "row {row}");
+    }
+    assert!(load_and_compare(&source(&checkpoint, &["c", "a"])).bias().is_none());
+}
+
+#[test]
+fn interleaved_halves_are_put_back_with_their_bias() {
+    let directory = directory(&[("q", &[36, 10], false), ("q.bias", &[36], false)]);
+    let checkpoint = Checkpoint::open(directory.path()).unwrap();
+    let mut source = source(&checkpoint, &["q"]);
+    source.parts[0].order = RowOrder::InterleavedHalves { head_dim: 12 };
+    let matrix = load_and_compare(&source);
+    let mut row = [0.0; 10];
+    matrix.row(13, &mut row).unwrap();
+    // Of the second head, row 1: the second of the first half, stored behind the first of the second half.
+    assert_eq!(row[3], value(0, 14, 3));
+    assert_eq!(matrix.bias().unwrap()[13], value(1, 0, 14));
+}
+
+#[test]
+fn every_gguf_file_is_packed_as_it_is_and_hardly_larger() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/gguf");
+    let mut seen = std::collections::HashSet::new();
+    for name in ["Q4_0", "Q4_K", "Q5_K", "Q6_K", "Q8_0"] {
+        let checkpoint = Checkpoint::open(&folder.join(format!("tiny-llama-256-{name}.gguf"))).unwrap();
+        let (mut file, mut packed) = (0, 0);
+        for tensor in checkpoint.tensors().filter(|tensor| tensor.shape().len() == 2) {
+            let matrix = load_and_compare(&source(&checkpoint, &[tensor.name()]));
+            file += tensor.bytes();
+            packed += matrix.bytes();
+            seen.insert(matrix.parts()[0].dtype());
+        }
+        assert!(packed as f64 <= 1.15 * file as f64, "{name}: {packed} bytes for {file}");
+    }
+    assert!([DType::Q4_0, DType::Q4K, DType::Q5K, DType::Q6K, DType::Q8_0].iter().all(|d| seen.contains(d)));
+}
+
+#[test]
+fn pieces_of_many_panels_meet_without_gaps() {
+    // 2 MB of rows: several pieces, the last one not full.
+    let directory = directory(&[("wide", &[333, 1600], false)]);
+    let checkpoint = Checkpoint::open(directory.path()).unwrap();
+    assert_eq!(load_and_compare(&source(&checkpoint, &["wide"])).parts()[0].panels(), 21);
+}
+
+#[test]
+fn floats_are_quantized_when_asked() {
+    let directory = directory(&[
+        ("a", &[20, 256], false),
+        ("b", &[20, 256], true),
+        ("narrow", &[20, 96], false),
+        ("ragged", &[20, 100], false),
+    ]);
+    let checkpoint = Checkpoint::open(directory.path()).unwrap();
+    let threads = Threads::new(2);
+    for (format, allowed) in [(DType::Q8_0, 0.006), (DType::Q6K, 0.03), (DType::Q4K, 0.15)] {
+        let quantize = Quantize::To(format);
+        let stacked = source(&checkpoint, &["a", "b"]);
+        let matrix = PackedMatrix::load(&stacked, quantize, &threads).unwrap();
+        assert_eq!(shapes(&matrix), [(format, 0, 20), (format, 20, 20)]);
+        assert_eq!(planned_bytes(&stacked, quantize).unwrap(), matrix.bytes());
+        let mut row = [0.0; 256];
+        for index in 0..40 {
+            matrix.row(index, &mut row).unwrap();
+            for (k, found) in row.iter().enumerate() {
+                let expected = value(index / 20, index % 20, k);
+                assert!((found - expected).abs() < allowed, "{format} row {index}: {found}, {expected}");
+            }
+        }
+        let narrow = PackedMatrix::load(&source(&checkpoint, &["narrow"]), quantize, &threads).unwrap();
+        assert_eq!(narrow.parts()[0].dtype(), DType::Q8_0);
+        let ragged = source(&checkpoint, &["ragged"]);
+        let error = PackedMatrix::load(&ragged, quantize, &threads).unwrap_err().to_string();
+        assert!(error.contains("\"ragged\"") && error.contains("100"), "{error}");
+        assert_eq!(planned_bytes(&ragged, quantize).unwrap_err().to_string(), error);
+    }
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let directory = directory(&[
+        ("a", &[6, 20], false),
+        ("b", &[6, 21], false),
+        ("c", &[6, 20], false),
+        ("c.bias", &[5], false),
+        ("none", &[0, 20], false),
+        ("flat", &[4, 0], false),
+    ]);
+    let checkpoint = Checkpoint::open(directory.path()).unwrap();
+    let refused = |source: &MatrixSource<'_>| {
+        let error = PackedMatrix::load(source, Quantize::None, &Threads::new(1)).unwrap_err();
+        assert!(planned_bytes(source, Quantize::None).is_err());
+        error.to_string()
+    };
+    let widths = refused(&source(&checkpoint, &["a", "b"]));
+    assert_eq!(widths, "loading: the width of a stacked tensor is 21, expected 20");
+    assert_eq!(refused(&source(&checkpoint, &["c"])), "loading: the length of a bias is 5, expected 6");
+    for (head_dim, complaint) in [(0, "a head"), (3, "a head"), (4, "all heads")] {
+        let mut source = source(&checkpoint, &["a"]);
+        source.parts[0].order = RowOrder::InterleavedHalves { head_dim };
+        assert!(refused(&source).contains(complaint));
+    }
+    // Nothing at all is a matrix too.
+    for (name, rows) in [("none", 0), ("flat", 4)] {
+        assert_eq!(load_and_compare(&source(&checkpoint, &[name])).rows(), rows);
+    }
+    let matrix = PackedMatrix::load(&source(&checkpoint, &["a"]), Quantize::None, &Threads::new(1)).unwrap();
+    assert!(matrix.row(0, &mut [0.0; 19]).is_err());
+}
