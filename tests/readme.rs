@@ -1,4 +1,5 @@
 //! The C and C++ code of the README compiles against the committed header. (Its Rust code is compiled as doctests.)
+#![allow(clippy::expect_used, clippy::panic)]
 
 use std::path::Path;
 use std::process::Command;

@@ -26,16 +26,16 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "TEXT")]
     pub(crate) system: Option<String>,
 
-    /// The most tokens of one answer.
-    #[arg(long, value_name = "N", default_value_t = 256, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) max_tokens: u32,
+    /// The most tokens of one answer; by default it ends where the model ends it or the context is full.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) max_tokens: Option<u32>,
 
     /// 0 always takes the most likely token, 2 is the wildest.
-    #[arg(long, value_name = "T", default_value_t = 0.8)]
+    #[arg(long, value_name = "T", default_value_t = 0.5)]
     pub(crate) temperature: f32,
 
     /// The same seed gives the same text. With --parallel, request i has this seed plus i.
-    #[arg(long, value_name = "S", default_value_t = 2)]
+    #[arg(long, value_name = "S", default_value_t = 1)]
     pub(crate) seed: u64,
 
     /// How many requests to run at once.

@@ -4,8 +4,10 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use model_runtime::protocol::{
-    ChatMessage, ChatRequest, CompletionRequest, FinishReason, GenerationOptions, StreamOptions, Usage,
+    ChatChunk, ChatMessage, ChatRequest, CompletionChunk, CompletionRequest, FinishReason, GenerationOptions,
+    StreamOptions, Usage,
 };
+use model_runtime::runtime::{ResponseStream, Shape};
 
 use super::Failure;
 use super::arguments::Arguments;
@@ -30,6 +32,14 @@ impl Prompt {
         let prompt = arguments.prompt.as_deref().unwrap_or("Tell me a short story.");
         messages.push(ChatMessage::user(prompt));
         Self::Messages(messages)
+    }
+
+    /// The text that the answer continues, if it does.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Messages(_) => None,
+        }
     }
 }
 
@@ -62,47 +72,32 @@ struct Piece {
     usage: Option<Usage>,
 }
 
+impl From<ChatChunk> for Piece {
+    fn from(chunk: ChatChunk) -> Self {
+        let choice = chunk.choices.into_iter().next();
+        let (text, finish_reason) = choice.map_or((None, None), |c| (c.delta.content, c.finish_reason));
+        Self { text, finish_reason, version: chunk.model, usage: chunk.usage.flatten() }
+    }
+}
+
+impl From<CompletionChunk> for Piece {
+    fn from(chunk: CompletionChunk) -> Self {
+        let choice = chunk.choices.into_iter().next();
+        let (text, finish_reason) = choice.map_or((None, None), |c| (Some(c.text), c.finish_reason));
+        Self { text, finish_reason, version: chunk.model, usage: chunk.usage.flatten() }
+    }
+}
+
 /// Generates and hands every piece of text to `show` as it comes.
 pub(crate) fn run(
     model: &Model,
     arguments: &Arguments,
     prompt: &Prompt,
     seed: u64,
-    mut show: impl FnMut(&str) -> io::Result<()>,
+    show: impl FnMut(&str) -> io::Result<()>,
 ) -> Result<Generation, Failure> {
-    let started = Instant::now();
-    let mut generation = Generation {
-        seed,
-        text: String::new(),
-        version: String::new(),
-        finish_reason: None,
-        usage: Usage::default(),
-        started,
-        first_token: Duration::ZERO,
-        total: Duration::ZERO,
-    };
-    for piece in pieces(model, arguments, prompt, seed)? {
-        let piece = piece?;
-        if let Some(text) = piece.text.filter(|text| !text.is_empty()) {
-            if generation.text.is_empty() {
-                generation.first_token = started.elapsed();
-            }
-            show(&text)?;
-            generation.text.push_str(&text);
-        }
-        generation.version = piece.version;
-        generation.finish_reason = piece.finish_reason.or(generation.finish_reason);
-        generation.usage = piece.usage.unwrap_or(generation.usage);
-    }
-    generation.total = started.elapsed();
-    Ok(generation)
-}
-
-type Pieces = Box<dyn Iterator<Item = model_runtime::Result<Piece>>>;
-
-fn pieces(model: &Model, arguments: &Arguments, prompt: &Prompt, seed: u64) -> model_runtime::Result<Pieces> {
     let options = GenerationOptions {
-        max_tokens: Some(arguments.max_tokens),
+        max_tokens: arguments.max_tokens,
         temperature: Some(arguments.temperature),
         seed: Some(seed),
         stream: true,
@@ -113,25 +108,39 @@ fn pieces(model: &Model, arguments: &Arguments, prompt: &Prompt, seed: u64) -> m
         Prompt::Messages(messages) => {
             let mut request = ChatRequest::new(ENDPOINT, messages.clone());
             request.options = options;
-            let stream = model.runtime.chat_stream(request)?;
-            Ok(Box::new(stream.map(|chunk| {
-                let chunk = chunk?;
-                let choice = chunk.choices.into_iter().next();
-                let (text, finish_reason) =
-                    choice.map_or((None, None), |c| (c.delta.content, c.finish_reason));
-                Ok(Piece { text, finish_reason, version: chunk.model, usage: chunk.usage.flatten() })
-            })))
+            collect(seed, Instant::now(), model.runtime.chat_stream(request)?, show)
         }
         Prompt::Text(text) => {
             let mut request = CompletionRequest::new(ENDPOINT, text.as_str());
             request.options = options;
-            let stream = model.runtime.complete_stream(request)?;
-            Ok(Box::new(stream.map(|chunk| {
-                let chunk = chunk?;
-                let choice = chunk.choices.into_iter().next();
-                let (text, finish_reason) = choice.map_or((None, None), |c| (Some(c.text), c.finish_reason));
-                Ok(Piece { text, finish_reason, version: chunk.model, usage: chunk.usage.flatten() })
-            })))
+            collect(seed, Instant::now(), model.runtime.complete_stream(request)?, show)
         }
     }
+}
+
+fn collect<S: Shape>(
+    seed: u64,
+    started: Instant,
+    mut stream: ResponseStream<S>,
+    mut show: impl FnMut(&str) -> io::Result<()>,
+) -> Result<Generation, Failure>
+where
+    Piece: From<S::Chunk>,
+{
+    let (mut text, mut version) = (String::new(), stream.version().to_owned());
+    let (mut finish_reason, mut usage) = (None, Usage::default());
+    for chunk in stream.by_ref() {
+        let piece = Piece::from(chunk?);
+        if let Some(new) = piece.text.filter(|new| !new.is_empty()) {
+            show(&new)?;
+            text.push_str(&new);
+        }
+        version = piece.version;
+        finish_reason = piece.finish_reason.or(finish_reason);
+        usage = piece.usage.unwrap_or(usage);
+    }
+    // The engine's own times: a piece of text may be several tokens, and the first token may have none.
+    let timings = stream.timings().ok_or("the answer has no timings")?;
+    let first_token = timings.time_to_first_token.unwrap_or(timings.total);
+    Ok(Generation { seed, text, version, finish_reason, usage, started, first_token, total: timings.total })
 }

@@ -43,8 +43,8 @@ pub(crate) fn load(arguments: &Arguments) -> model_runtime::Result<Model> {
         Some(tokens) => options.context_length(tokens),
         None => options,
     };
-    let served = runtime.serve(ENDPOINT, &arguments.model, options);
+    let served = runtime.serve(ENDPOINT, arguments.model.as_path(), options);
     bar.finish_and_clear();
-    let has_template = served?.has_chat_template;
+    let has_template = served?.chat;
     Ok(Model { runtime, has_template, load_time: started.elapsed() })
 }

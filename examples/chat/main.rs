@@ -52,15 +52,13 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let prompt = Prompt::of(arguments, model.has_template);
     let mut out = io::stdout().lock();
     let quiet = arguments.json;
-    if !quiet && let Prompt::Text(text) = &prompt {
-        write!(out, "{text}")?;
-        out.flush()?;
-    }
+    // Shown with the first piece: a request that is refused shows its error and nothing else.
+    let mut before = prompt.text().unwrap_or_default();
     let generation = generate::run(&model, arguments, &prompt, arguments.seed, |piece| {
         if quiet {
             return Ok(());
         }
-        write!(out, "{piece}")?;
+        write!(out, "{}{piece}", std::mem::take(&mut before))?;
         out.flush()
     })?;
     if quiet {

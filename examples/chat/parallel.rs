@@ -10,8 +10,8 @@ use super::generate::{self, Generation, Prompt};
 use super::load::Model;
 use super::{Failure, report};
 
-/// How many characters of a text's end its live line shows; the terminal's width cuts further.
-const SHOWN_CHARS: usize = 160;
+/// How many characters of a text's end its live line is given; the terminal's width cuts them further.
+const SHOWN_CHARS: usize = 250;
 
 pub(crate) fn run(model: &Model, arguments: &Arguments) -> Result<(), Failure> {
     let prompt = Prompt::of(arguments, model.has_template);
@@ -22,7 +22,8 @@ pub(crate) fn run(model: &Model, arguments: &Arguments) -> Result<(), Failure> {
         let running: Vec<_> = (0..arguments.parallel)
             .map(|index| {
                 let line = lines.add(ProgressBar::new_spinner());
-                if let Ok(style) = ProgressStyle::with_template("{prefix:>3} {wide_msg}") {
+                // Aligned to the right, a text that is too long loses its beginning and not its end.
+                if let Ok(style) = ProgressStyle::with_template("{prefix:>3} {wide_msg:>}") {
                     line.set_style(style);
                 }
                 line.set_prefix(index.to_string());
@@ -42,7 +43,8 @@ pub(crate) fn run(model: &Model, arguments: &Arguments) -> Result<(), Failure> {
     }
     if !live {
         for (index, generation) in generations.iter().enumerate() {
-            writeln!(out, "{index:>3} {}", single_line(&generation.text))?;
+            let text = [prompt.text().unwrap_or_default(), &generation.text].concat();
+            writeln!(out, "{index:>3} {}", single_line(&text))?;
         }
     }
     report::summary(&mut out, model, &generations)
@@ -55,12 +57,13 @@ fn one(
     index: u32,
     line: &ProgressBar,
 ) -> Result<Generation, Failure> {
-    let mut text = String::new();
+    let mut text = prompt.text().unwrap_or_default().to_owned();
     let seed = arguments.seed.wrapping_add(index.into());
     let generation = generate::run(model, arguments, prompt, seed, |piece| {
         text.push_str(piece);
-        let skip = text.chars().count().saturating_sub(SHOWN_CHARS);
-        line.set_message(single_line(&text.chars().skip(skip).collect::<String>()));
+        let shown = single_line(&text);
+        let skip = shown.chars().count().saturating_sub(SHOWN_CHARS);
+        line.set_message(shown.chars().skip(skip).collect::<String>());
         Ok(())
     });
     line.finish();

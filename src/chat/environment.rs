@@ -2,14 +2,14 @@
 //! which is Jinja2 with `trim_blocks` and `lstrip_blocks`, loop controls, and a few functions of its own.
 
 use minijinja::syntax::SyntaxConfig;
-use minijinja::value::{Kwargs, Rest, ValueKind, from_args};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
-use minijinja_contrib::pycompat::unknown_method_callback;
+use minijinja::value::{Kwargs, Rest, ValueKind};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
 
+use super::methods::{self, MAX_WIDTH};
 use super::write::{self, JsonStyle};
 
 /// Instructions that one rendering may take. A long conversation with many tools takes some ten thousand.
-const FUEL: u64 = 5_000_000;
+pub(super) const FUEL: u64 = 400_000;
 /// How deep blocks and macros may be nested, in the template engine's measure.
 const RECURSION: usize = 120;
 
@@ -27,7 +27,7 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     environment.set_debug(false);
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(RECURSION);
-    environment.set_unknown_method_callback(method);
+    environment.set_unknown_method_callback(methods::call);
     environment.set_formatter(|out, _state, value| {
         let text = write::python(value)?;
         out.write_str(&text).map_err(|_| Error::new(ErrorKind::WriteFailure, "the output is too long"))
@@ -38,6 +38,16 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Refusal(message)))
     });
+    // These make as many items as they are told to.
+    environment.remove_filter("batch");
+    environment.remove_filter("slice");
+    environment.add_filter("indent", indent);
+    environment.add_filter("format", |format: &str, args: Rest<Value>| -> Result<Value, Error> {
+        methods::check_format(format)?;
+        minijinja::formatting::format(minijinja::formatting::FormatStyle::Printf, format, &args)
+            .map(Value::from)
+    });
+    environment.add_test("callable", |value: &Value| value.kind() == ValueKind::Plain);
     environment.add_filter("tojson", tojson);
     environment.add_filter("string", |value: Value| write::python(&value));
     Ok(environment)
@@ -83,60 +93,36 @@ fn text_at(pair: &Value, index: usize) -> Result<String, Error> {
         .ok_or_else(|| Error::new(ErrorKind::InvalidOperation, "separators must be two strings"))
 }
 
-/// Methods of Python's types: those of the template engine's own collection and a few that it lacks.
-fn method(state: &mut State<'_, '_>, value: &Value, name: &str, args: &[Value]) -> Result<Value, Error> {
-    if let Some(text) = value.as_str() {
-        match name {
-            "removeprefix" => {
-                let (prefix,): (&str,) = from_args(args)?;
-                return Ok(Value::from(text.strip_prefix(prefix).unwrap_or(text)));
-            }
-            "removesuffix" => {
-                let (suffix,): (&str,) = from_args(args)?;
-                return Ok(Value::from(text.strip_suffix(suffix).unwrap_or(text)));
-            }
-            "partition" | "rpartition" => {
-                let (separator,): (&str,) = from_args(args)?;
-                if separator.is_empty() {
-                    return Err(Error::new(ErrorKind::InvalidOperation, "empty separator"));
-                }
-                let parts = if name == "partition" {
-                    text.split_once(separator).map_or([text, "", ""], |(a, b)| [a, separator, b])
-                } else {
-                    text.rsplit_once(separator).map_or(["", "", text], |(a, b)| [a, separator, b])
-                };
-                return Ok(parts.into_iter().map(Value::from).collect());
-            }
-            "rsplit" => {
-                let (separator, most): (Option<&str>, Option<i64>) = from_args(args)?;
-                return Ok(rsplit(text, separator, most));
-            }
-            _ => {}
-        }
-    }
-    unknown_method_callback(state, value, name, args)
-}
-
-fn rsplit(text: &str, separator: Option<&str>, most: Option<i64>) -> Value {
-    let pieces = most.and_then(|n| usize::try_from(n).ok()).map_or(usize::MAX, |n| n.saturating_add(1));
-    let mut parts: Vec<&str> = match separator {
-        Some(separator) if !separator.is_empty() => text.rsplitn(pieces, separator).collect(),
-        _ => {
-            let mut parts = Vec::new();
-            let mut rest = text.trim();
-            while !rest.is_empty() {
-                let at = if parts.len() + 1 >= pieces { None } else { rest.rfind(char::is_whitespace) };
-                let Some(at) = at else {
-                    parts.push(rest);
-                    break;
-                };
-                let (left, right) = rest.split_at(at);
-                parts.push(right.trim_start());
-                rest = left.trim_end();
-            }
-            parts
-        }
+/// `indent(text, width=4, first=False, blank=False)`, its width limited.
+fn indent(
+    text: &str,
+    width: Option<Value>,
+    first: Option<bool>,
+    blank: Option<bool>,
+    named: Kwargs,
+) -> Result<String, Error> {
+    let width = match width {
+        Some(width) => Some(width),
+        None => named.get::<Option<Value>>("width")?,
     };
-    parts.reverse();
-    parts.into_iter().map(Value::from).collect()
+    let first = first.or(named.get::<Option<bool>>("first")?).unwrap_or(false);
+    let blank = blank.or(named.get::<Option<bool>>("blank")?).unwrap_or(false);
+    named.assert_all_used()?;
+    let margin = match width {
+        None => " ".repeat(4),
+        Some(width) => match (width.as_str(), width.as_usize()) {
+            (Some(margin), _) if margin.len() <= MAX_WIDTH => margin.to_owned(),
+            (None, Some(width)) if width <= MAX_WIDTH => " ".repeat(width),
+            _ => return Err(methods::too_wide()),
+        },
+    };
+    let mut out = String::with_capacity(text.len());
+    for (index, line) in text.split_inclusive('\n').enumerate() {
+        let empty = line.trim_end_matches(['\n', '\r']).is_empty();
+        if (index > 0 || first) && (blank || !empty) {
+            out.push_str(&margin);
+        }
+        out.push_str(line);
+    }
+    Ok(out)
 }

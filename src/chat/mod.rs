@@ -5,10 +5,15 @@
 mod environment;
 mod error;
 mod generation;
+mod methods;
 mod source;
+mod stack;
 mod template;
 mod values;
 mod write;
 
 pub use self::error::TemplateError;
 pub use self::template::{ChatTemplate, TemplateInput, TemplateTokens};
+
+#[cfg(test)]
+mod tests;

@@ -9,14 +9,15 @@ use jiff::tz::TimeZone;
 use minijinja::{Environment, Error, ErrorKind, Value};
 use serde_json::Map;
 
-use super::environment::{Refusal, environment};
+use super::environment::{FUEL, Refusal, environment};
 use super::error::TemplateError;
 use super::generation;
+use super::stack::with_room;
 use super::values::from_json;
 
 const NAME: &str = "chat";
 /// The longest template source, in bytes; the longest in use are some ten thousand.
-const MAX_SOURCE: usize = 1 << 20;
+const MAX_SOURCE: usize = 128 << 10;
 /// The longest prompt a template may make, in bytes.
 const MAX_OUTPUT: usize = 64 << 20;
 
@@ -77,8 +78,13 @@ impl ChatTemplate {
         if source.len() > MAX_SOURCE {
             return Err(TemplateError::Limit { what: "the source in bytes", limit: MAX_SOURCE });
         }
-        let mut environment = environment().map_err(syntax)?;
-        environment.add_template_owned(NAME, generation::tolerate(source)).map_err(syntax)?;
+        let environment = with_room(|| {
+            let mut environment = environment()?;
+            environment.add_template_owned(NAME, generation::tolerate(source))?;
+            Ok(environment)
+        })
+        .map_err(no_room)?
+        .map_err(syntax)?;
         Ok(Self { environment, tokens })
     }
 
@@ -88,6 +94,10 @@ impl ChatTemplate {
     /// [`TemplateError::Refused`] when the template itself refuses the messages, [`TemplateError::Render`] when it
     /// fails on them, [`TemplateError::Limit`] when it does not come to an end.
     pub fn render(&self, input: &TemplateInput<'_>) -> Result<String, TemplateError> {
+        with_room(|| self.render_here(input)).map_err(no_room)?
+    }
+
+    fn render_here(&self, input: &TemplateInput<'_>) -> Result<String, TemplateError> {
         let tools = input.tools.map(from_json).transpose()?.unwrap_or_else(|| Value::from(()));
         let now = input.now;
         let mut variables = vec![
@@ -146,13 +156,20 @@ impl io::Write for Bounded {
     }
 }
 
+fn no_room(error: io::Error) -> TemplateError {
+    TemplateError::Read {
+        message: format!("no thread to run it on: {error}"),
+        kind: crate::error::ErrorKind::Internal,
+    }
+}
+
 fn syntax(error: Error) -> TemplateError {
     TemplateError::Syntax { line: error.line().unwrap_or(0), message: describe(&error) }
 }
 
 fn render_error(error: &Error) -> TemplateError {
     if error.kind() == ErrorKind::OutOfFuel {
-        return TemplateError::Limit { what: "the number of instructions", limit: 5_000_000 };
+        return TemplateError::Limit { what: "the number of instructions", limit: FUEL as usize };
     }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
     while let Some(inner) = cause {

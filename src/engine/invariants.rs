@@ -269,6 +269,8 @@ mod tests {
     use crate::engine::sampling::SamplingParams;
     use crate::engine::step::Verdict;
 
+    type Damage = fn(&mut Snapshot);
+
     /// One sequence that decodes, one in prefill, one that waits, some cached blocks, and a planned step.
     fn snapshot() -> Snapshot {
         let options =
@@ -295,7 +297,7 @@ mod tests {
         assert_eq!(sound.validate(), Ok(()));
         assert!(sound.decode_rows == 1 && sound.prefill_rows == 8 && !sound.cached.is_empty());
         assert_eq!(sound.waiting.len(), 1);
-        let damages: [(&str, fn(&mut Snapshot)); 14] = [
+        let damages: [(&str, Damage); 14] = [
             ("a reference too many", |s| s.references[s.running[0].table[0] as usize] += 1),
             ("a leaked block", |s| s.free.truncate(s.free.len() - 1)),
             ("a used block is free", |s| s.free.push(s.running[0].table[0])),

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use super::block_cache::blocks_for;
 use super::prefix_index::NodeId;
 use super::request::{RequestId, Timings};
 use super::stats::EngineStats;
@@ -88,8 +87,8 @@ impl Sequence {
     #[cfg(any(debug_assertions, test, fuzzing))]
     pub(crate) fn table_len(&self) -> usize {
         match self.phase {
-            Phase::Prefill => blocks_for(self.tokens.len()),
-            Phase::Decode => blocks_for(self.computed + self.planned),
+            Phase::Prefill => super::block_cache::blocks_for(self.tokens.len()),
+            Phase::Decode => super::block_cache::blocks_for(self.computed + self.planned),
         }
     }
 

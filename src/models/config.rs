@@ -211,11 +211,11 @@ impl LlamaConfig {
                 return Err(unexpected(file, key, &value.to_string(), &format!("1..={MAX_DIMENSION}")));
             }
         }
-        if self.heads % self.kv_heads != 0 {
+        if !self.heads.is_multiple_of(self.kv_heads) {
             let expected = format!("a divisor of num_attention_heads, {}", self.heads);
             return Err(unexpected(file, "num_key_value_heads", &self.kv_heads.to_string(), &expected));
         }
-        if self.head_dim % 2 != 0 || self.head_dim > 4096 {
+        if !self.head_dim.is_multiple_of(2) || self.head_dim > 4096 {
             return Err(unexpected(
                 file,
                 "head_dim",

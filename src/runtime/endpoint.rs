@@ -48,8 +48,6 @@ pub(super) struct Endpoint {
     template: Option<ChatTemplate>,
     stop_tokens: Vec<u32>,
     engine: Engine,
-    /// Given back after the engine, and with it the model, is gone: fields drop in order.
-    _memory: Reservation,
 }
 
 impl Endpoint {
@@ -99,7 +97,7 @@ impl Endpoint {
             backend: backend.name(),
             plan,
         };
-        let executor = ModelExecutor::new(backend, Box::new(model), cache);
+        let executor = ModelExecutor::new(backend, Box::new(model), cache, memory);
         let engine = Engine::start(Box::new(executor), engine_options(&options, &plan), clock)?;
         Ok(Self {
             info,
@@ -107,7 +105,6 @@ impl Endpoint {
             template,
             stop_tokens: stop_tokens(checkpoint)?,
             engine,
-            _memory: memory,
         })
     }
 
@@ -140,13 +137,14 @@ impl Endpoint {
 
 /// The engine's bounds for these options; checked before anything is read.
 pub(super) fn engine_options(options: &ServeOptions, plan: &LoadPlan) -> EngineOptions {
-    let mut engine = EngineOptions::default();
-    engine.blocks = plan.cache_tokens / BLOCK_TOKENS;
-    engine.context_length = plan.context_length;
-    engine.max_batch_tokens = options.max_batch_tokens;
-    engine.max_prefill_tokens = options.max_prefill_tokens;
-    engine.max_sequences = options.max_sequences;
-    engine.max_queue = options.max_queue;
-    engine.prefix_sharing = options.prefix_sharing;
-    engine
+    EngineOptions {
+        blocks: plan.cache_tokens / BLOCK_TOKENS,
+        context_length: plan.context_length,
+        max_batch_tokens: options.max_batch_tokens,
+        max_prefill_tokens: options.max_prefill_tokens,
+        max_sequences: options.max_sequences,
+        max_queue: options.max_queue,
+        prefix_sharing: options.prefix_sharing,
+        ..EngineOptions::default()
+    }
 }

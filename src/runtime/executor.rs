@@ -1,5 +1,6 @@
 //! A model on a backend, as the engine's executor.
 
+use super::memory::Reservation;
 use crate::backend::{Backend, Batch};
 use crate::engine::Executor;
 use crate::error::Result;
@@ -11,11 +12,13 @@ pub(super) struct ModelExecutor<B: Backend> {
     model: Box<dyn Model<B>>,
     cache: B::Cache,
     logits: Vec<f32>,
+    /// Given back when the model and its cache are gone, wherever that happens.
+    _memory: Reservation,
 }
 
 impl<B: Backend> ModelExecutor<B> {
-    pub(super) fn new(backend: B, model: Box<dyn Model<B>>, cache: B::Cache) -> Self {
-        Self { backend, model, cache, logits: Vec::new() }
+    pub(super) fn new(backend: B, model: Box<dyn Model<B>>, cache: B::Cache, memory: Reservation) -> Self {
+        Self { backend, model, cache, logits: Vec::new(), _memory: memory }
     }
 }
 

@@ -11,6 +11,9 @@ use model_runtime::weights::Checkpoint;
 /// Largest difference of a logit or a log-probability that a float32 runtime may show.
 pub(super) const TOLERANCE: f32 = 1e-3;
 
+/// Greedy tokens with their log-probabilities, and the logits behind the prompt.
+pub(super) type Greedy = (Vec<(u32, f32)>, Vec<f32>);
+
 /// A model with a cache for one sequence.
 pub(super) struct Sequence {
     backend: CandleBackend,
@@ -44,11 +47,7 @@ impl Sequence {
 
     /// Greedy tokens after `prompt` with their log-probabilities, and the logits behind the prompt. Ends of
     /// sequence are ignored.
-    pub(super) fn greedy(
-        &mut self,
-        prompt: &[u32],
-        count: usize,
-    ) -> Result<(Vec<(u32, f32)>, Vec<f32>), String> {
+    pub(super) fn greedy(&mut self, prompt: &[u32], count: usize) -> Result<Greedy, String> {
         let mut logits = self.step(prompt, 0, 1)?.remove(0);
         let first = logits.clone();
         let mut tokens = Vec::new();
@@ -85,8 +84,9 @@ pub(super) fn close(what: &str, found: &[f32], expected: &[f32]) -> Result<(), S
         return Err(format!("{what}: {} values, expected {}", found.len(), expected.len()));
     }
     for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
-        // Not `>`: NaN must fail.
-        if !((found - expected).abs() <= TOLERANCE) {
+        // NaN must fail too.
+        let difference = (found - expected).abs();
+        if difference.is_nan() || difference > TOLERANCE {
             return Err(format!("{what}[{at}]: {found}, expected {expected} within {TOLERANCE}"));
         }
     }

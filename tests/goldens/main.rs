@@ -3,6 +3,8 @@
 //! Runs every item in the repository's own `tests/data` and, when `MODEL_RUNTIME_GOLDENS=DIR[:DIR...]` is set, every
 //! item under those roots too. One line per item: `ran PATH`, `skipped PATH: why` or `FAILED PATH: why`.
 
+#![allow(clippy::print_stdout, clippy::exit)]
+
 mod causal;
 mod gguf_files;
 mod gguf_vocab;

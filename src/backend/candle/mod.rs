@@ -3,7 +3,7 @@
 //! Every kernel of this crate is tested against it. It widens all weights to `f32`, so it is exact and not small.
 //!
 //! candle's `f32` product takes other code paths, with other orders of summation, for a lone row, for few outputs
-//! times few rows, and for few outputs with a long inner dimension. [`linear`] and [`attention`] keep every product
+//! times few rows, and for few outputs with a long inner dimension. `linear` and `attention` keep every product
 //! away from those shapes, which makes a row's bits independent of the rows beside it; a test watches over it.
 
 mod attention;

@@ -147,3 +147,52 @@ fn block_tables_are_checked() {
         assert!(backend.attention(&qkv, None, &mut cache, 0, &batch, &attention).is_err(), "{table:?}");
     }
 }
+
+#[test]
+fn a_matrix_is_its_parts_stacked_with_biases_and_rows_in_order() {
+    use super::super::{MatrixPart, MatrixSource, MatrixUse, RowOrder};
+    use crate::weights::Checkpoint;
+    use safetensors::tensor::{Dtype, TensorView};
+
+    let mut numbers = Numbers(5);
+    let mut values = |count: usize| -> Vec<f32> { (0..count).map(|_| numbers.next()).collect() };
+    let (weight, bias, other) = (values(24), values(6), values(8));
+    let bytes = |values: &[f32]| -> Vec<u8> { values.iter().flat_map(|v| v.to_le_bytes()).collect() };
+    let stored = [
+        ("a.weight", vec![6, 4], bytes(&weight)),
+        ("a.bias", vec![6], bytes(&bias)),
+        ("b.weight", vec![2, 4], bytes(&other)),
+    ];
+    let views = stored
+        .iter()
+        .map(|(name, shape, data)| (*name, TensorView::new(Dtype::F32, shape.clone(), data).unwrap()));
+    let folder = tempfile::tempdir().unwrap();
+    safetensors::serialize_to_file(views, None, &folder.path().join("model.safetensors")).unwrap();
+    let checkpoint = Checkpoint::open(folder.path()).unwrap();
+    let tensor = |name: &str| checkpoint.tensor(name).unwrap();
+    let order = RowOrder::InterleavedHalves { head_dim: 6 };
+    let source = MatrixSource {
+        checkpoint: &checkpoint,
+        parts: vec![
+            MatrixPart { weight: tensor("a.weight"), bias: Some(tensor("a.bias")), order },
+            MatrixPart { weight: tensor("b.weight"), bias: None, order: RowOrder::AsStored },
+        ],
+        usage: MatrixUse::Product,
+    };
+    let matrix = CandleBackend::cpu().load_matrix(&source).unwrap();
+    let x = Numbers(6).tensor(3, 4);
+    let found: Vec<Vec<f32>> = matrix.apply(&x).unwrap().to_vec2().unwrap();
+    for (x, found) in x.to_vec2::<f32>().unwrap().iter().zip(&found) {
+        let dot = |row: &[f32]| -> f32 { row.iter().zip(x).map(|(w, x)| w * x).sum() };
+        for (at, found) in found.iter().enumerate() {
+            let expected = match at {
+                0..6 => {
+                    let row = order.stored_row(at);
+                    dot(&weight[row * 4..row * 4 + 4]) + bias[row]
+                }
+                _ => dot(&other[(at - 6) * 4..(at - 5) * 4]),
+            };
+            assert!((found - expected).abs() < 1e-6, "output {at}: {found}, expected {expected}");
+        }
+    }
+}

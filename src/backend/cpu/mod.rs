@@ -3,11 +3,16 @@
 
 #![allow(unsafe_code)]
 
+mod attention;
 mod buffer;
+mod cache;
 mod kernels;
 mod level;
 mod matrix;
 mod pack;
+mod rowwise;
+mod simd;
 mod threads;
 
+pub use cache::CacheType;
 pub use level::Level;

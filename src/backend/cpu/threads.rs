@@ -13,10 +13,10 @@ use parking_lot::Mutex;
 /// short enough that an idle runtime burns nothing anybody would notice.
 const SPINS: u32 = 20_000;
 
-/// A borrowed task list: what to call, for which numbers.
+/// A borrowed task list: what to call, with the thread's number and the task's.
 #[derive(Clone, Copy)]
 struct Job {
-    run: *const (dyn Fn(usize) + Sync),
+    run: *const (dyn Fn(usize, usize) + Sync),
     tasks: usize,
 }
 
@@ -61,7 +61,7 @@ impl Threads {
             .filter_map(|at| {
                 let shared = Arc::clone(&shared);
                 let name = format!("mr-compute-{at}");
-                let handle = std::thread::Builder::new().name(name).spawn(move || help(&shared)).ok()?;
+                let handle = std::thread::Builder::new().name(name).spawn(move || help(&shared, at)).ok()?;
                 Some((handle.thread().clone(), Some(handle)))
             })
             .collect();
@@ -78,17 +78,30 @@ impl Threads {
     /// # Panics
     /// If a call panics, after all others have ended.
     pub(super) fn run(&self, tasks: usize, run: &(dyn Fn(usize) + Sync)) {
-        if tasks <= 1 || self.helpers.is_empty() {
-            (0..tasks).for_each(run);
+        self.run_numbered(tasks, &|_, task| run(task));
+    }
+
+    /// As [`run`](Self::run); every call also hears the number of its thread, below [`count`](Self::count): calls with
+    /// the same number never run at once.
+    ///
+    /// # Panics
+    /// If a call panics, after all others have ended.
+    pub(super) fn run_numbered(&self, tasks: usize, run: &(dyn Fn(usize, usize) + Sync)) {
+        if tasks == 0 {
             return;
         }
         let _running = self.running.lock();
+        if tasks == 1 || self.helpers.is_empty() {
+            (0..tasks).for_each(|task| run(0, task));
+            return;
+        }
         let shared = &*self.shared;
         // SAFETY: the lifetime is erased only until this function returns, and it returns only when no helper is busy.
         let run_erased = unsafe {
-            std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync + 'static)>(
-                run,
-            )
+            std::mem::transmute::<
+                *const (dyn Fn(usize, usize) + Sync + '_),
+                *const (dyn Fn(usize, usize) + Sync + 'static),
+            >(run)
         };
         // SAFETY: no helper is busy, so none reads the job.
         unsafe { *shared.job.get() = Some(Job { run: run_erased, tasks }) };
@@ -99,7 +112,7 @@ impl Threads {
             thread.unpark();
         }
         // A panic of this thread's own tasks must wait for the helpers, who use what the caller's stack holds.
-        let mine = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| take(shared, tasks, run)));
+        let mine = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| take(shared, tasks, 0, run)));
         let mut spins = 0;
         while shared.busy.load(Ordering::Acquire) != 0 {
             spins += 1;
@@ -117,18 +130,18 @@ impl Threads {
 }
 
 /// Takes tasks until there are none.
-fn take(shared: &Shared, tasks: usize, run: &(dyn Fn(usize) + Sync)) {
+fn take(shared: &Shared, tasks: usize, number: usize, run: &(dyn Fn(usize, usize) + Sync)) {
     loop {
         let task = shared.next.fetch_add(1, Ordering::Relaxed);
         if task >= tasks {
             return;
         }
-        run(task);
+        run(number, task);
     }
 }
 
 /// The life of a helper.
-fn help(shared: &Shared) {
+fn help(shared: &Shared, number: usize) {
     let mut seen = 0;
     loop {
         let mut spins = 0;
@@ -151,7 +164,9 @@ fn help(shared: &Shared) {
         if let Some(job) = unsafe { *shared.job.get() } {
             // SAFETY: as above: what the job borrows lives until then.
             let run = unsafe { &*job.run };
-            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| take(shared, job.tasks, run)));
+            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                take(shared, job.tasks, number, run)
+            }));
             if ran.is_err() {
                 shared.panicked.store(true, Ordering::Relaxed);
             }
@@ -170,6 +185,46 @@ impl Drop for Threads {
                 let _ = handle.join();
             }
         }
+    }
+}
+
+/// A place that the tasks of one operation write to, each its own part.
+pub(super) struct SharedMut<T>(*mut T);
+
+impl<T> Clone for SharedMut<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for SharedMut<T> {}
+
+// SAFETY: the pointer is followed only through the unsafe methods, whose callers write disjoint parts.
+unsafe impl<T: Send> Send for SharedMut<T> {}
+// SAFETY: as above.
+unsafe impl<T: Send> Sync for SharedMut<T> {}
+
+impl<T> SharedMut<T> {
+    pub(super) fn new(first: *mut T) -> Self {
+        Self(first)
+    }
+
+    /// The address of element `at`.
+    ///
+    /// # Safety
+    /// The element must exist.
+    pub(super) unsafe fn at(self, at: usize) -> *mut T {
+        // SAFETY: the caller's promise.
+        unsafe { self.0.add(at) }
+    }
+
+    /// Elements `at` to `at + len`.
+    ///
+    /// # Safety
+    /// They must exist for as long as the result is used, and nobody else may use them meanwhile.
+    pub(super) unsafe fn slice<'a>(self, at: usize, len: usize) -> &'a mut [T] {
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(self.at(at), len) }
     }
 }
 

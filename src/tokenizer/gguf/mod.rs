@@ -26,3 +26,6 @@ pub(super) fn read(error: WeightsError) -> TokenizerError {
     let error = Error::from(error);
     TokenizerError::Read { message: error.message().to_owned(), kind: error.kind() }
 }
+
+#[cfg(test)]
+mod tests;

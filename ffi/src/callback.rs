@@ -1,0 +1,95 @@
+//! Functions of the host that this library calls.
+
+use std::ffi::c_void;
+
+use crate::event::mr_event;
+
+/// Receives a request's events, one after the other, on the runtime's dispatch thread; see the overview for what it
+/// may do. The event is lent until it returns.
+///
+/// It returns 0 to go on; anything else cancels the request, which then ends with MR_E_CALLBACK and is not reported
+/// any more.
+pub type mr_event_callback =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, event: *const mr_event) -> i32>;
+
+/// Receives the progress of a load: what is being read (MR_PHASE_...), bytes done and bytes in all. It runs on the
+/// thread that called mr_runtime_serve, before that returns.
+///
+/// It returns 0 to go on; anything else ends the load with MR_E_CALLBACK.
+pub type mr_progress_callback = Option<
+    unsafe extern "C" fn(user_data: *mut c_void, phase: i32, done_bytes: u64, total_bytes: u64) -> i32,
+>;
+
+/// Frees the host's user_data. It runs exactly once, also when the call that took user_data fails.
+pub type mr_user_data_free = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
+
+/// Something that later releases name.
+pub const MR_PHASE_OTHER: i32 = 0;
+/// The files are read to name their exact version.
+pub const MR_PHASE_DIGEST: i32 = 1;
+/// The weights are read.
+pub const MR_PHASE_WEIGHTS: i32 = 2;
+
+/// The host's pointer together with its destructor, which runs when this is dropped.
+#[derive(Debug)]
+pub(crate) struct UserData {
+    pointer: *mut c_void,
+    free: mr_user_data_free,
+}
+
+// SAFETY: the header obliges the host to hand in data that may be used and freed on another thread, by one thread at
+// a time.
+unsafe impl Send for UserData {}
+
+impl UserData {
+    pub(crate) fn new(pointer: *mut c_void, free: mr_user_data_free) -> Self {
+        Self { pointer, free }
+    }
+}
+
+impl Drop for UserData {
+    fn drop(&mut self) {
+        if let Some(free) = self.free.take() {
+            // SAFETY: the host gave the destructor for this pointer, and it is called once.
+            unsafe { free(self.pointer) };
+        }
+    }
+}
+
+/// The host's event callback.
+#[derive(Debug)]
+pub(crate) struct EventCallback {
+    function: unsafe extern "C" fn(*mut c_void, *const mr_event) -> i32,
+    data: UserData,
+}
+
+impl EventCallback {
+    /// None without a function; the destructor of `data` then runs at once.
+    pub(crate) fn new(function: mr_event_callback, data: UserData) -> Option<Self> {
+        function.map(|function| Self { function, data })
+    }
+
+    pub(crate) fn call(&self, event: *const mr_event) -> i32 {
+        // SAFETY: the host gave this function for this data; the event outlives the call.
+        unsafe { (self.function)(self.data.pointer, event) }
+    }
+}
+
+/// The host's progress callback.
+#[derive(Debug)]
+pub(crate) struct ProgressCallback {
+    function: unsafe extern "C" fn(*mut c_void, i32, u64, u64) -> i32,
+    data: UserData,
+}
+
+impl ProgressCallback {
+    /// None without a function; the destructor of `data` then runs at once.
+    pub(crate) fn new(function: mr_progress_callback, data: UserData) -> Option<Self> {
+        function.map(|function| Self { function, data })
+    }
+
+    pub(crate) fn call(&self, phase: i32, done: u64, total: u64) -> i32 {
+        // SAFETY: the host gave this function for this data.
+        unsafe { (self.function)(self.data.pointer, phase, done, total) }
+    }
+}

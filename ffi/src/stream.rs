@@ -1,0 +1,120 @@
+//! Running answers of any shape behind one trait: chats and completions differ only in what they print.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_core::Stream;
+use runtime::protocol::{ChatChunk, CompletionChunk};
+use runtime::runtime::{Canceller, Next, RequestTimings, ResponseStream, Shape};
+use runtime::{Error, ErrorKind};
+use serde::Serialize;
+
+use crate::event::EventHandle;
+
+/// What a reader finds.
+pub(crate) enum Found {
+    Event(EventHandle),
+    TimedOut,
+    End,
+}
+
+/// A running answer.
+pub(crate) trait Answer: Send + Sync {
+    /// All that is new as one event. Waits for it, at most `timeout`. An error is reported by every call after it.
+    fn next(&self, timeout: Duration) -> Result<Found, Error>;
+    /// All that is new as one event; `None` after the end.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<EventHandle>, Error>>;
+    /// The whole response as JSON; `None` when `timeout` passes first.
+    fn wait(&self, timeout: Option<Duration>) -> Option<Result<String, Error>>;
+    fn canceller(&self) -> Canceller;
+    fn version(&self) -> &str;
+    fn timings(&self) -> Option<RequestTimings>;
+}
+
+/// The text that a chunk adds to its answer.
+trait Piece: Serialize {
+    fn add_to(&self, text: &mut String);
+}
+
+impl Piece for ChatChunk {
+    fn add_to(&self, text: &mut String) {
+        self.choices
+            .iter()
+            .filter_map(|choice| choice.delta.content.as_deref())
+            .for_each(|new| text.push_str(new));
+    }
+}
+
+impl Piece for CompletionChunk {
+    fn add_to(&self, text: &mut String) {
+        self.choices.iter().for_each(|choice| text.push_str(&choice.text));
+    }
+}
+
+fn event<C: Piece>(chunks: &[C]) -> EventHandle {
+    let mut text = String::new();
+    chunks.iter().for_each(|chunk| chunk.add_to(&mut text));
+    EventHandle::chunks(text, chunks)
+}
+
+/// What ended an answer, if that was an error. The stream itself reports it only once.
+trait Failing {
+    fn failure(&self) -> Option<Error>;
+}
+
+impl<S: Shape> Failing for ResponseStream<S> {
+    fn failure(&self) -> Option<Error> {
+        self.wait_timeout(Some(Duration::ZERO))?.err()
+    }
+}
+
+impl<S> Answer for ResponseStream<S>
+where
+    S: Shape + Send + Sync + Unpin,
+    S::Chunk: Piece + Send + Unpin,
+    S::Response: Serialize,
+{
+    fn next(&self, timeout: Duration) -> Result<Found, Error> {
+        match self.next_timeout(timeout)? {
+            Next::Chunks(chunks) => Ok(Found::Event(event(&chunks))),
+            Next::TimedOut => Ok(Found::TimedOut),
+            Next::Finished => self.failure().map_or(Ok(Found::End), Err),
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<EventHandle>, Error>> {
+        let first = match std::task::ready!(Pin::new(&mut *self).poll_next(context)) {
+            Some(chunk) => chunk?,
+            None => return Poll::Ready(self.failure().map_or(Ok(None), Err)),
+        };
+        let mut chunks = vec![first];
+        // If this meets the answer's error instead, the next poll asks for it again.
+        if let Ok(Next::Chunks(rest)) = self.next_timeout(Duration::ZERO) {
+            chunks.extend(rest);
+        }
+        Poll::Ready(Ok(Some(event(&chunks))))
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> Option<Result<String, Error>> {
+        self.wait_timeout(timeout).map(|response| print(&response?))
+    }
+
+    fn canceller(&self) -> Canceller {
+        self.canceller()
+    }
+
+    fn version(&self) -> &str {
+        self.version()
+    }
+
+    fn timings(&self) -> Option<RequestTimings> {
+        self.timings()
+    }
+}
+
+/// As JSON. The types of the protocol always print; a failure would be a defect.
+pub(crate) fn print(value: &impl Serialize) -> Result<String, Error> {
+    serde_json::to_string(value)
+        .map_err(|error| Error::new(ErrorKind::Internal, format!("a response does not print: {error}")))
+}

@@ -1,0 +1,131 @@
+//! C programs against the built library: as they are, under AddressSanitizer and UndefinedBehaviorSanitizer, and under
+//! valgrind. What they check is in `tests/c`.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod native;
+
+use std::path::Path;
+use std::process::Command;
+
+use native::{library, manifest, model, run};
+
+/// How a program is run.
+enum How {
+    Plain,
+    Sanitized,
+    Valgrind,
+}
+
+fn program(name: &str, how: &How) {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join(name);
+    let version = format!("-DCARGO_VERSION=\"{}\"", env!("CARGO_PKG_VERSION"));
+    let mut flags = vec![version.as_str()];
+    if let How::Sanitized = how {
+        flags.extend([
+            "-fsanitize=address,undefined",
+            "-fno-sanitize-recover=all",
+            "-fno-omit-frame-pointer",
+        ]);
+    }
+    library().compile(&manifest("tests/c").join(name).with_extension("c"), &program, &flags);
+    let scratch = folder.path().join("scratch");
+    std::fs::create_dir(&scratch).unwrap();
+    let mut command = match how {
+        How::Valgrind => {
+            let mut valgrind = Command::new("valgrind");
+            valgrind.args([
+                "--quiet",
+                "--error-exitcode=99",
+                "--leak-check=full",
+                "--errors-for-leak-kinds=definite",
+            ]);
+            valgrind.args(["--show-leak-kinds=definite", "--fair-sched=yes"]).arg(&program);
+            valgrind
+        }
+        _ => Command::new(&program),
+    };
+    command.arg(model()).arg(&scratch).env("ASAN_OPTIONS", "detect_leaks=1");
+    let output = run(&mut command);
+    // The library prints nothing, and neither do sanitizers that find nothing.
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+}
+
+#[test]
+fn the_versions_agree() {
+    program("version", &How::Plain);
+}
+
+#[test]
+fn errors() {
+    program("errors", &How::Plain);
+}
+
+#[test]
+fn streams() {
+    program("streams", &How::Plain);
+}
+
+#[test]
+fn callbacks() {
+    program("callbacks", &How::Plain);
+}
+
+#[test]
+fn errors_sanitized() {
+    program("errors", &How::Sanitized);
+}
+
+#[test]
+fn streams_sanitized() {
+    program("streams", &How::Sanitized);
+}
+
+#[test]
+fn callbacks_sanitized() {
+    program("callbacks", &How::Sanitized);
+}
+
+#[test]
+fn errors_under_valgrind() {
+    program("errors", &How::Valgrind);
+}
+
+#[test]
+fn streams_under_valgrind() {
+    program("streams", &How::Valgrind);
+}
+
+#[test]
+fn callbacks_under_valgrind() {
+    program("callbacks", &How::Valgrind);
+}
+
+#[test]
+fn the_example_streams_from_two_threads() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("chat");
+    library().compile(&manifest("../examples/c/chat.c"), &program, &[]);
+    let output = run(Command::new(&program).arg(model()));
+    let text = String::from_utf8(output.stdout).unwrap();
+    for part in ["1>", "2>", "served by"] {
+        assert!(text.contains(part), "`{part}` is missing in:\n{text}");
+    }
+}
+
+/// The archive links with what the platform offers; nothing of ours is missing.
+#[test]
+fn the_static_library_links() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("version");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-std=c11", &format!("-DCARGO_VERSION=\"{}\"", env!("CARGO_PKG_VERSION"))]);
+    compiler
+        .arg("-I")
+        .arg(manifest("../include"))
+        .arg(manifest("tests/c/version.c"))
+        .arg(library().archive());
+    run(compiler.args(["-lpthread", "-ldl", "-lm", "-lgcc_s", "-o"]).arg(&program));
+    run(Command::new(Path::new(&program)).env_clear());
+}

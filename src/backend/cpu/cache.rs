@@ -1,0 +1,174 @@
+//! The paged cache of keys and values, laid out for attention.
+//!
+//! Per layer, keys are `[block][kv_head][head_dim][16 tokens]` and values `[block][kv_head][16 tokens][padded]`, where
+//! `padded` is the head's width rounded up to whole vectors. So the products of a query with the keys of a block are
+//! sixteen lanes without a sum across lanes, and a weighted sum of values runs along the head.
+//!
+//! A slot that nothing was written to, or that an earlier sequence left behind, may hold anything; attention never
+//! lets a position into a sum that its row does not see.
+
+mod stored;
+mod write;
+
+pub(super) use stored::{Bf16, F16, F32, Q8, Stored};
+pub(super) use write::{Source, write};
+
+use super::super::{BLOCK_TOKENS, BackendError, Batch, CacheShape};
+use super::buffer::AlignedBytes;
+use super::simd::LANES;
+
+/// How keys and values are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum CacheType {
+    /// IEEE half precision; what exceeds its range becomes its greatest number.
+    #[default]
+    F16,
+    /// The upper half of `f32`.
+    Bf16,
+    /// As computed.
+    F32,
+    /// 8-bit integers with one `f32` scale per token and head.
+    Q8,
+}
+
+impl CacheType {
+    /// Bytes of one element.
+    fn size(self) -> usize {
+        match self {
+            Self::F16 | Self::Bf16 => 2,
+            Self::F32 => 4,
+            Self::Q8 => 1,
+        }
+    }
+
+    /// Whether there is a scale per token and head.
+    fn has_scales(self) -> bool {
+        self == Self::Q8
+    }
+}
+
+/// The widths that addresses in one layer are made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Layout {
+    pub(super) kv_heads: usize,
+    pub(super) head_dim: usize,
+    /// `head_dim` rounded up to whole vectors.
+    pub(super) padded: usize,
+    /// Bytes of one element.
+    pub(super) size: usize,
+}
+
+impl Layout {
+    pub(super) fn new(kv_heads: usize, head_dim: usize, size: usize) -> Option<Self> {
+        let padded = head_dim.checked_next_multiple_of(LANES)?;
+        Some(Self { kv_heads, head_dim, padded, size })
+    }
+
+    /// Bytes from the keys of a head in a block to those of the next.
+    pub(super) fn key_bytes(&self) -> usize {
+        self.head_dim * BLOCK_TOKENS * self.size
+    }
+
+    /// Bytes from the values of a head in a block to those of the next.
+    pub(super) fn value_bytes(&self) -> usize {
+        self.padded * BLOCK_TOKENS * self.size
+    }
+
+    /// Where a head of a block stands in the order of both pools.
+    pub(super) fn cell(&self, block: usize, head: usize) -> usize {
+        block * self.kv_heads + head
+    }
+}
+
+/// The pools of one layer; each is `[block][kv_head]` cells.
+#[derive(Debug)]
+pub(super) struct Layer {
+    pub(super) keys: AlignedBytes,
+    pub(super) values: AlignedBytes,
+    /// `[block][kv_head][16]` of `f32`; empty for types without scales.
+    pub(super) key_scales: AlignedBytes,
+    pub(super) value_scales: AlignedBytes,
+}
+
+/// Keys and values of every layer.
+#[derive(Debug)]
+pub struct Cache {
+    pub(super) kind: CacheType,
+    pub(super) layout: Layout,
+    pub(super) layers: Vec<Layer>,
+    pub(super) blocks: usize,
+}
+
+/// Bytes of the four pools of a layer: keys, values, and the scales of each.
+fn layer_bytes(shape: &CacheShape, kind: CacheType) -> Option<[u64; 3]> {
+    let cells = (shape.blocks as u64).checked_mul(shape.kv_heads as u64)?;
+    let tokens = cells.checked_mul(BLOCK_TOKENS as u64)?;
+    let padded = shape.head_dim.checked_next_multiple_of(LANES)?;
+    let elements = |width: usize| tokens.checked_mul(width as u64)?.checked_mul(kind.size() as u64);
+    let scales = if kind.has_scales() { tokens.checked_mul(4)? } else { 0 };
+    Some([elements(shape.head_dim)?, elements(padded)?, scales])
+}
+
+/// Bytes that [`Cache::new`] takes; `None` when that overflows.
+pub(super) fn bytes(shape: &CacheShape, kind: CacheType) -> Option<u64> {
+    let [keys, values, scales] = layer_bytes(shape, kind)?;
+    let layer = keys.checked_add(values)?.checked_add(scales.checked_mul(2)?)?;
+    layer.checked_mul(shape.layers as u64)
+}
+
+impl Cache {
+    /// A cache of zeros.
+    ///
+    /// # Errors
+    /// A size that overflows or cannot be allocated.
+    pub(super) fn new(shape: &CacheShape, kind: CacheType) -> Result<Self, BackendError> {
+        let what = "the block cache";
+        let too_large = |bytes: u64| BackendError::Memory { what, bytes };
+        let total = bytes(shape, kind).ok_or(too_large(u64::MAX))?;
+        let sizes = layer_bytes(shape, kind).ok_or(too_large(total))?;
+        let layout = Layout::new(shape.kv_heads, shape.head_dim, kind.size()).ok_or(too_large(total))?;
+        let pool = |bytes: u64| {
+            let bytes = usize::try_from(bytes).map_err(|_| too_large(total))?;
+            AlignedBytes::zeroed(bytes, what)
+        };
+        let mut layers = Vec::new();
+        layers.try_reserve_exact(shape.layers).map_err(|_| too_large(total))?;
+        for _ in 0..shape.layers {
+            let [keys, values, scales] = sizes;
+            let (key_scales, value_scales) = (pool(scales)?, pool(scales)?);
+            layers.push(Layer { keys: pool(keys)?, values: pool(values)?, key_scales, value_scales });
+        }
+        Ok(Self { kind, layout, layers, blocks: shape.blocks })
+    }
+
+    /// Checks that every span's block table covers its positions with blocks that exist, and that the spans take up
+    /// all of `rows`, one after the other.
+    pub(super) fn check(&self, batch: &Batch, rows: usize) -> Result<(), BackendError> {
+        let operation = "attention";
+        let shape = |what, found, expected| BackendError::Shape { operation, what, found, expected };
+        let mut next = 0;
+        for span in &batch.spans {
+            if span.rows.start != next || span.rows.end < next {
+                return Err(shape("first row of a span", span.rows.start, next));
+            }
+            next = span.rows.end;
+            let context = span.start.checked_add(span.len()).ok_or(shape("span's start", span.start, 0))?;
+            let expected = context.div_ceil(BLOCK_TOKENS);
+            let table = batch.blocks.get(span.blocks.clone()).unwrap_or_default();
+            if table.len() < expected {
+                return Err(shape("block table", table.len(), expected));
+            }
+            if let Some(&block) = table.iter().find(|&&block| block as usize >= self.blocks) {
+                return Err(BackendError::Index { operation, index: block as usize, len: self.blocks });
+            }
+        }
+        if next != rows {
+            return Err(shape("rows of all spans", next, rows));
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

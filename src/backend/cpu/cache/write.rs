@@ -1,0 +1,166 @@
+//! Writing the keys and values of a step, keys rotated on the way.
+
+#![allow(clippy::multiple_unsafe_ops_per_block)] // Kernels: every line is an access through a pointer.
+
+use super::super::super::{BLOCK_TOKENS, BackendError, Batch};
+use super::super::rowwise::Rotary;
+use super::super::rowwise::rotary::rotated;
+use super::super::simd::{LANES, Lanes, multiversion};
+use super::super::{Level, threads::Threads};
+use super::{Bf16, Cache, CacheType, F16, F32, Layout, Q8, Stored};
+
+/// Rows of queries, keys and values side by side, and where keys begin.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Source<'a> {
+    pub(in super::super) qkv: &'a [f32],
+    /// Values from row to row.
+    pub(in super::super) width: usize,
+    /// Query heads, which stand before the keys.
+    pub(in super::super) heads: usize,
+    pub(in super::super) rotary: Option<&'a Rotary>,
+}
+
+/// One key and one value, on their way to a slot.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Slot {
+    key: *const f32,
+    value: *const f32,
+    head_dim: usize,
+    /// Cosines and sines of the row, and how many of each; null without rotation.
+    cos: *const f32,
+    sin: *const f32,
+    /// Room for `head_dim` values rounded up to whole vectors.
+    scratch: *mut f32,
+    /// Element 0 of the key; element `d` is `16 * d` further.
+    to_key: *mut u8,
+    to_value: *mut u8,
+    key_scale: *mut f32,
+    value_scale: *mut f32,
+}
+
+// What is shared between threads: every task writes its own head's cells.
+struct Pools {
+    keys: *mut u8,
+    values: *mut u8,
+    key_scales: *mut f32,
+    value_scales: *mut f32,
+    scratch: *mut f32,
+}
+// SAFETY: tasks write disjoint parts: the cells and the scratch of one head each.
+unsafe impl Sync for Pools {}
+
+/// Writes the keys and values of every row of the batch to `layer` of the cache. `batch` was checked against the
+/// cache; `scratch` has `kv_heads * padded` elements.
+pub(in super::super) fn write(
+    (level, threads): (Level, &Threads),
+    source: &Source<'_>,
+    cache: &mut Cache,
+    layer: usize,
+    batch: &Batch,
+    scratch: &mut [f32],
+) -> Result<(), BackendError> {
+    let len = cache.layers.len();
+    let operation = "attention";
+    let pools = cache.layers.get_mut(layer).ok_or(BackendError::Index { operation, index: layer, len })?;
+    let pools = Pools {
+        keys: pools.keys.as_mut_ptr(),
+        values: pools.values.as_mut_ptr(),
+        key_scales: pools.key_scales.as_mut_ptr().cast(),
+        value_scales: pools.value_scales.as_mut_ptr().cast(),
+        scratch: scratch.as_mut_ptr(),
+    };
+    let pools = &pools;
+    let put = match cache.kind {
+        CacheType::F16 => putter::<F16>(level),
+        CacheType::Bf16 => putter::<Bf16>(level),
+        CacheType::F32 => putter::<F32>(level),
+        CacheType::Q8 => putter::<Q8>(level),
+    };
+    let (layout, scaled) = (cache.layout, cache.kind.has_scales());
+    let Layout { kv_heads, head_dim, padded, size } = layout;
+    threads.run(kv_heads, &|head| {
+        for span in &batch.spans {
+            let table = &batch.blocks[span.blocks.clone()];
+            for (position, row) in (span.start..).zip(span.rows.clone()) {
+                let (block, token) = (table[position / BLOCK_TOKENS] as usize, position % BLOCK_TOKENS);
+                let cell = layout.cell(block, head);
+                let line = &source.qkv[row * source.width..(row + 1) * source.width];
+                let part = |at: usize| line[at * head_dim..(at + 1) * head_dim].as_ptr();
+                let (cos, sin) = source.rotary.map_or((std::ptr::null(), std::ptr::null()), |r| r.row(row));
+                // SAFETY: the block exists, so the cell lies in its pools, and a task has only its own head's cells.
+                // The level is the processor's.
+                unsafe {
+                    let scale = |pool: *mut f32| {
+                        if scaled { pool.add(cell * BLOCK_TOKENS + token) } else { std::ptr::null_mut() }
+                    };
+                    put(&Slot {
+                        key: part(source.heads + head),
+                        value: part(source.heads + kv_heads + head),
+                        head_dim,
+                        cos,
+                        sin,
+                        scratch: pools.scratch.add(head * padded),
+                        to_key: pools.keys.add(cell * layout.key_bytes() + token * size),
+                        to_value: pools.values.add(cell * layout.value_bytes() + token * padded * size),
+                        key_scale: scale(pools.key_scales),
+                        value_scale: scale(pools.value_scales),
+                    });
+                }
+            }
+        }
+    });
+    Ok(())
+}
+
+multiversion! {
+    /// Writes one key and one value.
+    fn putter<S: Stored>(slot: &Slot) = put;
+}
+
+#[inline(always)]
+unsafe fn put<L: Lanes, S: Stored>(slot: &Slot) {
+    // SAFETY: the pointers are as long as `Slot` says.
+    unsafe {
+        let key = if slot.cos.is_null() {
+            slot.key
+        } else {
+            rotated::<L>(slot.key, slot.head_dim, slot.cos, slot.sin, slot.scratch);
+            slot.scratch
+        };
+        let inverse = scale_of::<L, S>(key, slot.head_dim, slot.key_scale);
+        let to = slot.to_key.cast::<S::Raw>();
+        for first in (0..slot.head_dim).step_by(LANES) {
+            let count = LANES.min(slot.head_dim - first);
+            let mut elements = [S::Raw::default(); LANES];
+            S::store(L::load_part(key.add(first), count).mul(inverse), elements.as_mut_ptr());
+            for (at, &element) in elements[..count].iter().enumerate() {
+                to.add((first + at) * BLOCK_TOKENS).write(element);
+            }
+        }
+        let inverse = scale_of::<L, S>(slot.value, slot.head_dim, slot.value_scale);
+        let to = slot.to_value.cast::<S::Raw>();
+        for first in (0..slot.head_dim).step_by(LANES) {
+            let count = LANES.min(slot.head_dim - first);
+            S::store(L::load_part(slot.value.add(first), count).mul(inverse), to.add(first));
+        }
+    }
+}
+
+/// Writes the scale that brings the greatest magnitude to 127, and returns its inverse; 1 for types without scales.
+#[inline(always)]
+unsafe fn scale_of<L: Lanes, S: Stored>(x: *const f32, len: usize, to: *mut f32) -> L {
+    // SAFETY: `len` values are readable, and the scale writable where the type has one.
+    unsafe {
+        if !S::SCALED {
+            return L::splat(1.0);
+        }
+        let mut greatest = L::splat(0.0);
+        for first in (0..len).step_by(LANES) {
+            greatest = greatest.max(L::load_part(x.add(first), LANES.min(len - first)).abs());
+        }
+        let greatest = greatest.highest();
+        to.write(greatest / 127.0);
+        // Magnitudes so small that their inverse overflows are zero beside any other key.
+        L::splat(if greatest > 1e-36 { 127.0 / greatest } else { 0.0 })
+    }
+}

@@ -1,0 +1,291 @@
+//! Panels of F32, F16 and BF16: twelve rows by two panels in registers.
+
+use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
+
+/// The most rows of a tile, two panels wide: 24 sums, two weights and an activation.
+const ROWS: usize = 12;
+/// Units of a chunk: two panels of them fill half of the first-level cache.
+const UNITS: usize = 256;
+/// Inputs that are widened at a time, for two panels.
+const WIDE_INPUTS: usize = 128;
+
+/// Float weights as a tile reads them: blocks of one or two *units*, which are one value per lane, or a pair of BF16.
+/// A unit meets 32 bits of activation: an `f32`, or a pair of BF16.
+pub(super) trait FloatWeights {
+    /// Units of a block.
+    const UNITS: usize;
+    /// Bytes of a block of one panel.
+    const BYTES: usize;
+
+    /// Unit `index` of a block.
+    unsafe fn unit(block: *const u8, index: usize) -> __m512;
+
+    /// Adds the products of a unit with an activation.
+    unsafe fn add(sums: __m512, weights: __m512, x: __m512) -> __m512;
+
+    /// [`tile`], compiled for the features of [`add`](Self::add).
+    unsafe fn tile<const R: usize, const P: usize>(tile: &Tile);
+}
+
+/// What a tile works on.
+pub(super) struct Tile {
+    pub(super) panel: *const u8,
+    /// Bytes from panel to panel.
+    pub(super) panel_stride: usize,
+    pub(super) units: usize,
+    /// 32 bits for each unit.
+    pub(super) x: *const u8,
+    /// Bytes from row to row.
+    pub(super) x_stride: usize,
+    pub(super) out: *mut f32,
+    pub(super) out_stride: usize,
+    /// Whether the output is added to, because this is not the first chunk of the inputs.
+    pub(super) add: bool,
+    /// How far ahead, in bytes, weights are brought into the cache; nothing is when 0.
+    pub(super) ahead: usize,
+}
+
+macro_rules! compiled {
+    ($features:literal) => {
+        #[inline(always)]
+        unsafe fn tile<const R: usize, const P: usize>(tile: &Tile) {
+            #[target_feature(enable = $features)]
+            unsafe fn compiled<W: FloatWeights, const R: usize, const P: usize>(tile: &Tile) {
+                // SAFETY: the caller's promises are this function's.
+                unsafe { self::tile::<W, R, P>(tile) }
+            }
+            // SAFETY: the caller runs on a processor with these features.
+            unsafe { compiled::<Self, R, P>(tile) }
+        }
+    };
+}
+
+macro_rules! fused {
+    () => {
+        #[inline(always)]
+        unsafe fn add(sums: __m512, weights: __m512, x: __m512) -> __m512 {
+            // SAFETY: the features are those of the function this is inlined into.
+            unsafe { _mm512_fmadd_ps(weights, x, sums) }
+        }
+
+        compiled!("avx512f,avx512bw,avx512dq,avx512vl");
+    };
+}
+
+/// `f32` by `f32`.
+pub(super) struct F32;
+
+impl FloatWeights for F32 {
+    const UNITS: usize = 1;
+    const BYTES: usize = 64;
+
+    #[inline(always)]
+    unsafe fn unit(block: *const u8, _: usize) -> __m512 {
+        // SAFETY: within the block.
+        unsafe { _mm512_loadu_ps(block.cast()) }
+    }
+
+    fused!();
+}
+
+/// F16, widened, by `f32`.
+pub(super) struct F16;
+
+impl FloatWeights for F16 {
+    const UNITS: usize = 1;
+    const BYTES: usize = 32;
+
+    #[inline(always)]
+    unsafe fn unit(block: *const u8, _: usize) -> __m512 {
+        // SAFETY: within the block.
+        unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(block.cast())) }
+    }
+
+    fused!();
+}
+
+/// BF16, widened, by `f32`.
+pub(super) struct Bf16;
+
+impl FloatWeights for Bf16 {
+    const UNITS: usize = 2;
+    const BYTES: usize = 64;
+
+    #[inline(always)]
+    unsafe fn unit(block: *const u8, index: usize) -> __m512 {
+        // SAFETY: within the block.
+        unsafe {
+            let pairs = _mm512_loadu_si512(block.cast());
+            _mm512_castsi512_ps(if index == 0 {
+                _mm512_slli_epi32::<16>(pairs)
+            } else {
+                _mm512_and_si512(pairs, _mm512_set1_epi32(0xFFFF_0000_u32 as i32))
+            })
+        }
+    }
+
+    fused!();
+}
+
+/// Pairs of BF16 by pairs of BF16.
+pub(super) struct Bf16Dot;
+
+impl FloatWeights for Bf16Dot {
+    const UNITS: usize = 1;
+    const BYTES: usize = 64;
+
+    #[inline(always)]
+    unsafe fn unit(block: *const u8, _: usize) -> __m512 {
+        // SAFETY: within the block.
+        unsafe { _mm512_loadu_ps(block.cast()) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(sums: __m512, weights: __m512, x: __m512) -> __m512 {
+        // SAFETY: the features are those of the function this is inlined into; the registers are of the same bits.
+        unsafe {
+            let weights = std::mem::transmute::<__m512, __m512bh>(weights);
+            let x = std::mem::transmute::<__m512, __m512bh>(x);
+            _mm512_dpbf16_ps(sums, weights, x)
+        }
+    }
+
+    compiled!("avx512f,avx512bw,avx512dq,avx512vl,avx512bf16");
+}
+
+/// `R` rows by `P` panels. Every output is one chain of additions over the units, in their order.
+///
+/// # Safety
+/// As many units of `P` panels and of `R` rows, and `R` by `16 P` outputs, on a processor with the features of
+/// [`FloatWeights::add`].
+#[inline(always)]
+unsafe fn tile<W: FloatWeights, const R: usize, const P: usize>(t: &Tile) {
+    // SAFETY: all addresses are within what the caller promises; prefetches may go anywhere.
+    unsafe {
+        let mut sums = [[_mm512_setzero_ps(); P]; R];
+        if t.add {
+            for row in 0..R {
+                for p in 0..P {
+                    sums[row][p] = _mm512_loadu_ps(t.out.add(row * t.out_stride + 16 * p));
+                }
+            }
+        }
+        let mut rows = [t.x; R];
+        for row in 0..R {
+            rows[row] = t.x.add(row * t.x_stride);
+        }
+        let blocks = t.units / W::UNITS;
+        for block in 0..blocks {
+            unit_block::<W, R, P>(t, block, W::UNITS, &rows, &mut sums);
+        }
+        if W::UNITS > 1 && blocks * W::UNITS < t.units {
+            unit_block::<W, R, P>(t, blocks, 1, &rows, &mut sums);
+        }
+        for row in 0..R {
+            for p in 0..P {
+                _mm512_storeu_ps(t.out.add(row * t.out_stride + 16 * p), sums[row][p]);
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn unit_block<W: FloatWeights, const R: usize, const P: usize>(
+    t: &Tile,
+    block: usize,
+    units: usize,
+    rows: &[*const u8; R],
+    sums: &mut [[__m512; P]; R],
+) {
+    // SAFETY: the promises of `tile`.
+    unsafe {
+        let at = t.panel.add(block * W::BYTES);
+        if R <= 8 {
+            for p in 0..P {
+                let at = at.wrapping_add(p * t.panel_stride + t.ahead);
+                _mm_prefetch::<_MM_HINT_T0>(at.cast());
+            }
+        }
+        for unit in 0..units {
+            let mut weights = [_mm512_setzero_ps(); P];
+            for p in 0..P {
+                weights[p] = W::unit(at.add(p * t.panel_stride), unit);
+            }
+            for row in 0..R {
+                let x = rows[row].add(4 * (block * W::UNITS + unit)).cast::<f32>().read_unaligned();
+                let x = _mm512_set1_ps(x);
+                for p in 0..P {
+                    sums[row][p] = W::add(sums[row][p], weights[p], x);
+                }
+            }
+        }
+    }
+}
+
+/// Panels by rows.
+///
+/// # Safety
+/// `panels` panels of `units` units, `rows` rows of as many, and their outputs, on a processor with the features of
+/// [`FloatWeights::add`].
+#[allow(clippy::too_many_arguments)]
+pub(super) unsafe fn panels<W: FloatWeights>(
+    panel: *const u8,
+    panels: usize,
+    units: usize,
+    x: *const u8,
+    x_stride: usize,
+    rows: usize,
+    out: *mut f32,
+    out_stride: usize,
+) {
+    let panel_stride = units.div_ceil(W::UNITS) * W::BYTES;
+    let tiles = rows.div_ceil(ROWS);
+    // A single tile goes through all inputs at once.
+    let chunk = if tiles > 1 { UNITS } else { units.max(1) };
+    for first_panel in (0..panels).step_by(2) {
+        let panel = panel.wrapping_add(first_panel * panel_stride);
+        for first in (0..units).step_by(chunk) {
+            for index in 0..tiles {
+                let (first_row, height) = tile_rows(index, tiles, rows);
+                let tile = Tile {
+                    panel: panel.wrapping_add(first / W::UNITS * W::BYTES),
+                    panel_stride,
+                    units: (units - first).min(chunk),
+                    x: x.wrapping_add(first_row * x_stride + 4 * first),
+                    x_stride,
+                    out: out.wrapping_add(first_row * out_stride + 16 * first_panel),
+                    out_stride,
+                    add: first > 0,
+                    ahead: 2048,
+                };
+                // SAFETY: a chunk of one or two panels and of `height` rows.
+                unsafe { by_height::<W>(height, first_panel + 1 < panels, &tile) };
+            }
+        }
+    }
+}
+
+/// First row and height of one of `tiles` tiles, which are of equal height as nearly as that goes.
+fn tile_rows(index: usize, tiles: usize, rows: usize) -> (usize, usize) {
+    let first = index * rows / tiles;
+    (first, (index + 1) * rows / tiles - first)
+}
+
+#[inline(always)]
+unsafe fn by_height<W: FloatWeights>(height: usize, pair: bool, tile: &Tile) {
+    macro_rules! heights {
+        ($($height:literal)*) => {
+            match (height, pair) {
+                $(
+                    // SAFETY: the caller's promises.
+                    ($height, true) => unsafe { W::tile::<$height, 2>(tile) },
+                    // SAFETY: the caller's promises.
+                    ($height, false) => unsafe { W::tile::<$height, 1>(tile) },
+                )*
+                _ => {}
+            }
+        };
+    }
+    heights!(1 2 3 4 5 6 7 8 9 10 11 12);
+}

@@ -1,0 +1,216 @@
+//! How a tile sees weights, and the formats with one scale per group of 32: Q8_0, Q4_0, Q4_1, Q5_0 and Q5_1.
+
+use std::arch::x86_64::*;
+
+/// Panels of weights in blocks of groups of 32 inputs, as a tile reads them.
+///
+/// All functions are inlined into functions with at least AVX-512 F, BW, DQ and VL, and read within the block that
+/// they are given.
+pub(super) trait Weights {
+    /// Groups of a block.
+    const GROUPS: usize;
+    /// Bytes of a block of one panel.
+    const BYTES: usize;
+    /// Scales of a group: one, or one per 16 inputs.
+    const SCALES: usize;
+    /// Whether a multiple of the sum of activations is added: one per scale.
+    const ADDS: bool;
+    /// Whether the bytes are signed.
+    const SIGNED: bool;
+    /// Whether the bytes are what [`super::level::Level::bytes`] makes of them.
+    const READY: bool = false;
+    /// What the groups of a block share.
+    type Head: Copy;
+
+    /// What the groups of a block share.
+    unsafe fn head(block: *const u8) -> Self::Head;
+
+    /// The scales of a group, lane by lane; the second is meant only when there are two.
+    unsafe fn scales(block: *const u8, head: Self::Head, group: usize) -> [__m512; 2];
+
+    /// What is multiplied with the sums of activations, lane by lane.
+    unsafe fn adds(block: *const u8, head: Self::Head, group: usize) -> [__m512; 2];
+
+    /// Step `S` of a group: four bytes of each lane.
+    unsafe fn step<const S: usize>(block: *const u8, group: usize) -> __m512i;
+}
+
+/// A format of packed panels.
+pub(super) trait Format: Weights {
+    /// What its unsigned bytes are above the values that the scales mean.
+    const OFFSET: i32;
+    /// The same weights, unpacked.
+    type Unpacked: Weights;
+}
+
+/// Groups one behind the other, each: 8 registers of bytes ready for the dot product, its scales and its adds as
+/// registers of `f32`.
+pub(super) struct Unpacked<const SCALES: usize, const ADDS: bool, const SIGNED: bool>;
+
+impl<const SCALES: usize, const ADDS: bool, const SIGNED: bool> Weights for Unpacked<SCALES, ADDS, SIGNED> {
+    const GROUPS: usize = 1;
+    const BYTES: usize = 512 + 64 * SCALES * (1 + ADDS as usize);
+    const SCALES: usize = SCALES;
+    const ADDS: bool = ADDS;
+    const SIGNED: bool = SIGNED;
+    const READY: bool = true;
+    type Head = ();
+
+    #[inline(always)]
+    unsafe fn head(_: *const u8) {}
+
+    #[inline(always)]
+    unsafe fn scales(block: *const u8, (): (), _: usize) -> [__m512; 2] {
+        // SAFETY: within the block; with one scale the first is read twice.
+        unsafe { [load_f32(block.add(512)), load_f32(block.add(512 + 64 * (SCALES - 1)))] }
+    }
+
+    #[inline(always)]
+    unsafe fn adds(block: *const u8, (): (), _: usize) -> [__m512; 2] {
+        // SAFETY: within the block, which has adds when this is called.
+        unsafe {
+            [
+                load_f32(block.add(512 + 64 * SCALES)),
+                load_f32(block.add(512 + 64 * SCALES + 64 * (SCALES - 1))),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn step<const S: usize>(block: *const u8, _: usize) -> __m512i {
+        // SAFETY: within the block.
+        unsafe { load(block.add(64 * S)) }
+    }
+}
+
+#[inline(always)]
+pub(super) unsafe fn load(at: *const u8) -> __m512i {
+    // SAFETY: the caller's promise.
+    unsafe { _mm512_loadu_si512(at.cast()) }
+}
+
+#[inline(always)]
+unsafe fn load_f32(at: *const u8) -> __m512 {
+    // SAFETY: the caller's promise.
+    unsafe { _mm512_loadu_ps(at.cast()) }
+}
+
+/// Sixteen f16, widened.
+#[inline(always)]
+pub(super) unsafe fn load_f16(at: *const u8) -> __m512 {
+    // SAFETY: the caller's promise.
+    unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(at.cast())) }
+}
+
+/// Step `S` of the nibbles of a group.
+#[inline(always)]
+pub(super) unsafe fn nibbles<const S: usize>(at: *const u8) -> __m512i {
+    // SAFETY: the caller's promise: 256 bytes.
+    unsafe {
+        let both = load(at.add(64 * (S % 4)));
+        let low = if S < 4 { both } else { _mm512_srli_epi16::<4>(both) };
+        _mm512_and_si512(low, _mm512_set1_epi8(15))
+    }
+}
+
+/// The pair of bits of step `S` of a group, moved to bits 4 and 5 of each byte; other bits are whatever they are.
+#[inline(always)]
+pub(super) unsafe fn pairs_at_4<const S: usize>(at: *const u8) -> __m512i {
+    // SAFETY: the caller's promise: 128 bytes.
+    unsafe {
+        let four = load(at.add(64 * (S / 4)));
+        match S % 4 {
+            0 => _mm512_slli_epi16::<4>(four),
+            1 => _mm512_slli_epi16::<2>(four),
+            2 => four,
+            _ => _mm512_srli_epi16::<2>(four),
+        }
+    }
+}
+
+/// The pair of bits of step `S` of a group.
+#[inline(always)]
+pub(super) unsafe fn pairs<const S: usize>(at: *const u8) -> __m512i {
+    // SAFETY: the caller's promise: 128 bytes.
+    unsafe {
+        let four = load(at.add(64 * (S / 4)));
+        let low = match S % 4 {
+            0 => four,
+            1 => _mm512_srli_epi16::<2>(four),
+            2 => _mm512_srli_epi16::<4>(four),
+            _ => _mm512_srli_epi16::<6>(four),
+        };
+        _mm512_and_si512(low, _mm512_set1_epi8(3))
+    }
+}
+
+/// `bytes` with `bit` set where step `S` of the high bits of a group says so; the bit must be clear before.
+#[inline(always)]
+pub(super) unsafe fn with_high_bits<const S: usize>(bytes: __m512i, at: *const u8, bit: i8) -> __m512i {
+    // SAFETY: the caller's promise: 64 bytes.
+    unsafe {
+        let mask = at.cast::<u64>().add(S).read_unaligned();
+        _mm512_mask_add_epi8(bytes, mask, bytes, _mm512_set1_epi8(bit))
+    }
+}
+
+/// The weights of a format with one f16 scale per group: how many bytes come before the values, whether the second
+/// 32 of them are f16 adds, and how a step is read from the values.
+macro_rules! one_scale {
+    ($(#[$doc:meta])* $name:ident, $bytes:literal, adds: $adds:literal, signed: $signed:literal,
+     offset: $offset:literal, |$at:ident| $step:expr) => {
+        $(#[$doc])*
+        pub(super) struct $name;
+
+        impl Weights for $name {
+            const GROUPS: usize = 1;
+            const BYTES: usize = $bytes;
+            const SCALES: usize = 1;
+            const ADDS: bool = $adds;
+            const SIGNED: bool = $signed;
+            type Head = ();
+
+            #[inline(always)]
+            unsafe fn head(_: *const u8) {}
+
+            #[inline(always)]
+            unsafe fn scales(block: *const u8, (): (), _: usize) -> [__m512; 2] {
+                // SAFETY: within the block.
+                unsafe { [load_f16(block); 2] }
+            }
+
+            #[inline(always)]
+            unsafe fn adds(block: *const u8, (): (), _: usize) -> [__m512; 2] {
+                // SAFETY: within the block.
+                unsafe { [load_f16(block.add(32)); 2] }
+            }
+
+            #[inline(always)]
+            unsafe fn step<const S: usize>(block: *const u8, _: usize) -> __m512i {
+                // SAFETY: within the block.
+                unsafe {
+                    let $at = block.add(if $adds { 64 } else { 32 });
+                    $step
+                }
+            }
+        }
+
+        impl Format for $name {
+            const OFFSET: i32 = $offset;
+            type Unpacked = Unpacked<1, $adds, $signed>;
+        }
+    };
+}
+
+one_scale!(/// `d * q`, signed bytes.
+    Q8_0, 544, adds: false, signed: true, offset: 0, |at| load(at.add(64 * S)));
+one_scale!(/// `d * (q - 8)`.
+    Q4_0, 288, adds: false, signed: false, offset: 8, |at| nibbles::<S>(at));
+one_scale!(/// `d * q + m`, four bits.
+    Q4_1, 320, adds: true, signed: false, offset: 0, |at| nibbles::<S>(at));
+one_scale!(/// `d * (q - 16)`.
+    Q5_0, 352, adds: false, signed: false, offset: 16,
+    |at| with_high_bits::<S>(nibbles::<S>(at), at.add(256), 16));
+one_scale!(/// `d * q + m`, five bits.
+    Q5_1, 384, adds: true, signed: false, offset: 0,
+    |at| with_high_bits::<S>(nibbles::<S>(at), at.add(256), 16));

@@ -1,0 +1,145 @@
+//! What an instruction level adds: its int8 dot product, and functions compiled for its features.
+
+use std::arch::x86_64::*;
+
+use super::super::Int8Rows;
+use super::format::{Format, Weights};
+use super::rows::Rows;
+use super::tile::{self, Tile};
+
+/// An instruction level of the int8 kernels.
+///
+/// [`bytes`](Self::bytes) and [`dot`](Self::dot) are inlined into the other functions, which carry the level's target
+/// features; those are called only on a processor that has them.
+pub(super) trait Level {
+    /// What [`bytes`](Self::bytes) adds to weights that are signed.
+    const SIGNED_OFFSET: i32;
+
+    /// Sixteen lanes of four weights as [`dot`](Self::dot) takes them.
+    unsafe fn bytes(weights: __m512i, signed: bool) -> __m512i;
+
+    /// Adds to each lane the dot product of its four weights with four activations.
+    unsafe fn dot(sums: __m512i, weights: __m512i, x: __m512i, signed: bool) -> __m512i;
+
+    /// [`tile::tile`], compiled for this level.
+    unsafe fn tile<W: Weights, const R: usize, const P: usize>(tile: &Tile<'_>);
+
+    /// [`tile::unpack`], compiled for this level.
+    unsafe fn unpack<F: Format>(block: *const u8, groups: usize, to: *mut u8);
+
+    /// [`Rows::fill`], compiled for this level.
+    unsafe fn fill<F: Format>(
+        to: &mut Rows,
+        x: &Int8Rows,
+        first_row: usize,
+        rows: usize,
+        first: usize,
+        groups: usize,
+    );
+}
+
+macro_rules! compiled {
+    ($features:literal) => {
+        #[inline(always)]
+        unsafe fn tile<W: Weights, const R: usize, const P: usize>(tile: &Tile<'_>) {
+            #[target_feature(enable = $features)]
+            unsafe fn compiled<L: Level, W: Weights, const R: usize, const P: usize>(tile: &Tile<'_>) {
+                // SAFETY: the caller's promises are this function's.
+                unsafe { tile::tile::<L, W, R, P>(tile) }
+            }
+            // SAFETY: the caller runs on a processor with these features.
+            unsafe { compiled::<Self, W, R, P>(tile) }
+        }
+
+        #[inline(always)]
+        unsafe fn unpack<F: Format>(block: *const u8, groups: usize, to: *mut u8) {
+            #[target_feature(enable = $features)]
+            unsafe fn compiled<L: Level, F: Format>(block: *const u8, groups: usize, to: *mut u8) {
+                // SAFETY: the caller's promises are this function's.
+                unsafe { tile::unpack::<L, F>(block, groups, to) }
+            }
+            // SAFETY: the caller runs on a processor with these features.
+            unsafe { compiled::<Self, F>(block, groups, to) }
+        }
+
+        #[inline(always)]
+        unsafe fn fill<F: Format>(
+            to: &mut Rows,
+            x: &Int8Rows,
+            first_row: usize,
+            rows: usize,
+            first: usize,
+            groups: usize,
+        ) {
+            #[target_feature(enable = $features)]
+            unsafe fn compiled<L: Level, F: Format>(
+                to: &mut Rows,
+                x: &Int8Rows,
+                first_row: usize,
+                rows: usize,
+                first: usize,
+                groups: usize,
+            ) {
+                // SAFETY: the caller's promises are this function's.
+                unsafe { to.fill::<L, F>(x, first_row, rows, first, groups) }
+            }
+            // SAFETY: the caller runs on a processor with these features.
+            unsafe { compiled::<Self, F>(to, x, first_row, rows, first, groups) }
+        }
+    };
+}
+
+/// `vpdpbusd`: unsigned weights by signed activations, four at a time, without an intermediate that could saturate.
+pub(super) struct Vnni;
+
+impl Level for Vnni {
+    const SIGNED_OFFSET: i32 = 128;
+
+    #[inline(always)]
+    unsafe fn bytes(weights: __m512i, signed: bool) -> __m512i {
+        if signed {
+            // SAFETY: the features are those of the function this is inlined into.
+            unsafe { _mm512_xor_si512(weights, _mm512_set1_epi8(-128)) }
+        } else {
+            weights
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sums: __m512i, weights: __m512i, x: __m512i, _: bool) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_dpbusd_epi32(sums, weights, x) }
+    }
+
+    compiled!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
+}
+
+/// `vpmaddubsw`, whose 16-bit sums of two products saturate: unsigned weights are below 64 and signed ones enter by
+/// their absolute value, at most 128, with the sign moved to the activation, so that no sum exceeds 2 * 128 * 127.
+pub(super) struct Madd;
+
+impl Level for Madd {
+    const SIGNED_OFFSET: i32 = 0;
+
+    #[inline(always)]
+    unsafe fn bytes(weights: __m512i, _: bool) -> __m512i {
+        weights
+    }
+
+    #[inline(always)]
+    unsafe fn dot(sums: __m512i, weights: __m512i, x: __m512i, signed: bool) -> __m512i {
+        // SAFETY: the features are those of the function this is inlined into.
+        unsafe {
+            let products = if signed {
+                let negative = _mm512_movepi8_mask(weights);
+                let x = _mm512_mask_sub_epi8(x, negative, _mm512_setzero_si512(), x);
+                _mm512_maddubs_epi16(_mm512_abs_epi8(weights), x)
+            } else {
+                _mm512_maddubs_epi16(weights, x)
+            };
+            _mm512_add_epi32(sums, _mm512_madd_epi16(products, _mm512_set1_epi16(1)))
+        }
+    }
+
+    compiled!("avx512f,avx512bw,avx512dq,avx512vl");
+}

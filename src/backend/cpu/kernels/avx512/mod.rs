@@ -1,0 +1,125 @@
+//! AVX-512: a step of a panel is one register.
+//!
+//! Int8 dot products by `vpdpbusd` where the processor has it, else by `vpmaddubsw` and `vpmaddwd`; BF16 ones by
+//! `vdpbf16ps`.
+
+#![allow(clippy::multiple_unsafe_ops_per_block)] // kernels are nothing but such operations, under one promise
+#![allow(clippy::needless_range_loop)] // index loops over registers are unrolled and never become memory
+
+mod convert;
+mod float;
+mod format;
+mod int8;
+mod kquants;
+mod level;
+mod rows;
+mod tile;
+
+use crate::weights::DType;
+
+use super::super::level::Level;
+use super::{FloatPanels, Int8Panels, Kernels};
+use float::FloatWeights;
+
+/// The kernels of a level of AVX-512; `None` for other levels.
+pub(super) fn kernels(level: Level) -> Option<Kernels> {
+    let (int8, bf16_dot): (fn(DType) -> Option<Int8Panels>, Option<super::Bf16Panels>) = match level {
+        Level::Avx512 => (int8_panels::<level::Madd>, None),
+        Level::Avx512Vnni => (int8_panels::<level::Vnni>, None),
+        Level::Avx512Bf16 => (int8_panels::<level::Vnni>, Some(bf16_dot)),
+        _ => return None,
+    };
+    Some(Kernels {
+        int8,
+        f32: float_panels::<float::F32>,
+        f16: float_panels::<float::F16>,
+        bf16: float_panels::<float::Bf16>,
+        bf16_dot,
+        quantize: convert::quantize,
+        to_bf16: convert::to_bf16,
+    })
+}
+
+fn int8_panels<L: level::Level>(dtype: DType) -> Option<Int8Panels> {
+    Some(match dtype {
+        DType::Q8_0 => int8::panels::<L, format::Q8_0>,
+        DType::Q4_0 => int8::panels::<L, format::Q4_0>,
+        DType::Q4_1 => int8::panels::<L, format::Q4_1>,
+        DType::Q5_0 => int8::panels::<L, format::Q5_0>,
+        DType::Q5_1 => int8::panels::<L, format::Q5_1>,
+        DType::Q2K => int8::panels::<L, kquants::Q2K>,
+        DType::Q3K => int8::panels::<L, kquants::Q3K>,
+        DType::Q4K => int8::panels::<L, kquants::Q4K>,
+        DType::Q5K => int8::panels::<L, kquants::Q5K>,
+        DType::Q6K => int8::panels::<L, kquants::Q6K>,
+        _ => return None,
+    })
+}
+
+/// [`FloatPanels`] of a format.
+#[allow(clippy::too_many_arguments)] // the signature of all kernels
+unsafe fn float_panels<W: FloatWeights>(
+    panel: *const u8,
+    panels: usize,
+    cols: usize,
+    x: *const f32,
+    x_stride: usize,
+    rows: usize,
+    out: *mut f32,
+    out_stride: usize,
+) {
+    // SAFETY: the caller's promises; a unit is one input.
+    unsafe { float::panels::<W>(panel, panels, cols, x.cast(), 4 * x_stride, rows, out, out_stride) }
+}
+
+/// [`super::Bf16Panels`].
+#[allow(clippy::too_many_arguments)] // the signature of all kernels
+unsafe fn bf16_dot(
+    panel: *const u8,
+    panels: usize,
+    cols: usize,
+    x: *const u16,
+    x_stride: usize,
+    rows: usize,
+    out: *mut f32,
+    out_stride: usize,
+) {
+    let pairs = cols.div_ceil(2);
+    // SAFETY: the caller's promises; a unit is a pair of inputs.
+    unsafe {
+        float::panels::<float::Bf16Dot>(panel, panels, pairs, x.cast(), 2 * x_stride, rows, out, out_stride)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::cpu::kernels::cases;
+
+    fn levels() -> impl Iterator<Item = Kernels> {
+        Level::supported().filter_map(kernels)
+    }
+
+    #[test]
+    fn int8_panels() {
+        levels().for_each(|kernels| cases::int8(&kernels));
+    }
+
+    #[test]
+    fn float_panels() {
+        levels().for_each(|kernels| cases::float(&kernels));
+    }
+
+    #[test]
+    fn bf16_dot_products() {
+        levels().for_each(|kernels| cases::bf16_dot(&kernels));
+    }
+
+    #[test]
+    fn rows_in_other_types() {
+        levels().for_each(|kernels| {
+            cases::quantize(&kernels);
+            cases::to_bf16(&kernels);
+        });
+    }
+}
