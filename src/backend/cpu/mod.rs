@@ -29,10 +29,11 @@ pub use rowwise::Rotary;
 
 use super::{Activation, Attention, Backend, BackendError, Batch, CacheShape, MatrixSource};
 use crate::weights::{Checkpoint, TensorInfo};
-use attention::{Inputs, Run};
+use attention::Inputs;
 use buffer::Arena;
 use gemm::Gemm;
 use kernels::Kernels;
+use rowwise::Run;
 use threads::{SharedMut, Threads};
 
 /// Computes on the processor with this crate's kernels.
@@ -85,16 +86,6 @@ impl std::fmt::Debug for CpuBackend {
             .field("options", &self.options)
             .finish_non_exhaustive()
     }
-}
-
-/// A width that does not fit, as an error.
-fn same(
-    operation: &'static str,
-    what: &'static str,
-    found: usize,
-    expected: usize,
-) -> Result<(), BackendError> {
-    if found == expected { Ok(()) } else { Err(BackendError::Shape { operation, what, found, expected }) }
 }
 
 impl Backend for CpuBackend {
@@ -152,9 +143,8 @@ impl Backend for CpuBackend {
     }
 
     fn rms_norm(&self, x: &Tensor, weight: &Vec<f32>, epsilon: f32) -> Result<Tensor, BackendError> {
-        same("rms_norm", "the weight", weight.len(), x.width())?;
         let mut out = self.arena.tensor(x.rows(), x.width())?;
-        rowwise::rms_norm(self.run(), x.as_slice(), weight, epsilon, out.as_mut_slice());
+        rowwise::rms_norm(self.run(), x.as_slice(), weight, epsilon, out.as_mut_slice())?;
         Ok(out)
     }
 
@@ -165,11 +155,9 @@ impl Backend for CpuBackend {
         weight: &Vec<f32>,
         epsilon: f32,
     ) -> Result<Tensor, BackendError> {
-        same("add_rms_norm", "the weight", weight.len(), residual.width())?;
-        same("add_rms_norm", "the delta", delta.as_slice().len(), residual.as_slice().len())?;
         let mut out = self.arena.tensor(residual.rows(), residual.width())?;
         let (residual, delta) = (residual.as_mut_slice(), delta.as_slice());
-        rowwise::add_rms_norm(self.run(), residual, delta, weight, epsilon, out.as_mut_slice());
+        rowwise::add_rms_norm(self.run(), residual, delta, weight, epsilon, out.as_mut_slice())?;
         Ok(out)
     }
 
@@ -186,7 +174,6 @@ impl Backend for CpuBackend {
         batch: &Batch,
         attention: &Attention,
     ) -> Result<Tensor, BackendError> {
-        same("attention", "qkv width", qkv.width(), attention.qkv_width())?;
         let mut out = self.arena.tensor(qkv.rows(), attention.heads * attention.head_dim)?;
         let inputs = Inputs { qkv: qkv.as_slice(), rotary, attention, slopes: None };
         attention::forward(self.run(), inputs, cache, layer, batch, out.as_mut_slice())?;
@@ -202,7 +189,7 @@ impl Backend for CpuBackend {
     ) -> Result<Tensor, BackendError> {
         let both = self.gemm().multiply(x, gate_up)?;
         let mut hidden = self.arena.tensor(both.rows(), both.width() / 2)?;
-        rowwise::gated(self.run(), both.as_slice(), both.width() / 2, activation, hidden.as_mut_slice());
+        rowwise::gated(self.run(), both.as_slice(), both.width() / 2, activation, hidden.as_mut_slice())?;
         self.gemm().multiply(&hidden, down)
     }
 
@@ -220,10 +207,8 @@ impl Backend for CpuBackend {
     }
 
     fn add(&self, residual: &Tensor, delta: &Tensor) -> Result<Tensor, BackendError> {
-        same("add", "the delta", delta.as_slice().len(), residual.as_slice().len())?;
         let mut out = self.arena.tensor(residual.rows(), residual.width())?;
-        let sums = residual.as_slice().iter().zip(delta.as_slice()).map(|(a, b)| a + b);
-        out.as_mut_slice().iter_mut().zip(sums).for_each(|(out, sum)| *out = sum);
+        rowwise::add(self.run(), residual.as_slice(), delta.as_slice(), out.as_mut_slice())?;
         Ok(out)
     }
 

@@ -18,6 +18,7 @@ use std::ops::Range;
 use super::super::{Attention, BLOCK_TOKENS, BackendError, Batch, Span};
 use super::cache::{self, Bf16, Cache, CacheType, F16, F32, Layout, Q8, Target};
 use super::rowwise::{Rotary, Run};
+#[allow(unused_imports)] // encoders attend in full
 pub(super) use full::full;
 use merge::{Finish, Merge, Query};
 use scratch::Scratch;
