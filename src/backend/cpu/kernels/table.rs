@@ -18,3 +18,32 @@ pub(crate) fn kernels(level: Level) -> Kernels {
         _ => portable::KERNELS,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::DType;
+
+    #[test]
+    fn every_level_has_every_format() {
+        let quantized = [
+            DType::Q8_0,
+            DType::Q4_0,
+            DType::Q4_1,
+            DType::Q5_0,
+            DType::Q5_1,
+            DType::Q2K,
+            DType::Q3K,
+            DType::Q4K,
+            DType::Q5K,
+            DType::Q6K,
+        ];
+        for level in Level::supported() {
+            let kernels = kernels(level);
+            for dtype in quantized {
+                assert!((kernels.int8)(dtype).is_some(), "{} lacks {dtype}", level.name());
+            }
+            assert_eq!(kernels.bf16_dot.is_some(), level == Level::Avx512Bf16, "{}", level.name());
+        }
+    }
+}
