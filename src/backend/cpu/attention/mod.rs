@@ -77,7 +77,7 @@ impl Inputs<'_> {
     }
 
     /// Where keys and values are written from.
-    fn source(&self) -> cache::Source<'_> {
+    pub(super) fn source(&self) -> cache::Source<'_> {
         let &Self { qkv, rotary, attention, .. } = self;
         cache::Source { qkv, width: attention.qkv_width(), heads: attention.heads, rotary }
     }

@@ -89,7 +89,9 @@ impl Stored for Bf16 {
         // SAFETY: the caller's promise.
         unsafe {
             values.store(lanes.as_mut_ptr());
-            to.cast::<[u16; LANES]>().write_unaligned(lanes.map(to_bf16));
+            for (at, &value) in lanes.iter().enumerate() {
+                to.add(at).write(to_bf16(value));
+            }
         }
     }
 }

@@ -4,7 +4,7 @@
 
 use super::super::super::{Activation, BackendError};
 use super::super::simd::{Lanes, gelu_erf, gelu_tanh, multiversion, silu};
-use super::reduce::map;
+use super::reduce::{Map, map};
 use super::{Run, fits, rows_of, split};
 
 /// Rows of gates and what they gate.
@@ -55,9 +55,9 @@ pub(in super::super) fn activate(run: Run<'_>, x: &mut [f32], activation: Activa
 
 fn apply(run: Run<'_>, rows: usize, gates: Gates, activation: Activation) {
     let kernel = match activation {
-        Activation::Silu => silu_gate(run.level),
-        Activation::GeluTanh => gelu_tanh_gate(run.level),
-        Activation::GeluErf => gelu_erf_gate(run.level),
+        Activation::Silu => gater::<Silu>(run.level),
+        Activation::GeluTanh => gater::<GeluTanh>(run.level),
+        Activation::GeluErf => gater::<GeluErf>(run.level),
     };
     let gates = &gates;
     split(run, rows, gates.width, &|range| {
@@ -69,44 +69,60 @@ fn apply(run: Run<'_>, rows: usize, gates: Gates, activation: Activation) {
 }
 
 multiversion! {
-    fn silu_gate(gates: &Gates, row: usize) = silu_row;
-}
-multiversion! {
-    fn gelu_tanh_gate(gates: &Gates, row: usize) = gelu_tanh_row;
-}
-multiversion! {
-    fn gelu_erf_gate(gates: &Gates, row: usize) = gelu_erf_row;
+    /// One row of gates.
+    fn gater<A: Gate>(gates: &Gates, row: usize) = gate_row;
 }
 
 #[inline(always)]
-unsafe fn silu_row<L: Lanes>(gates: &Gates, row: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { gate_row(gates, row, |x: L| silu(x)) }
-}
-
-#[inline(always)]
-unsafe fn gelu_tanh_row<L: Lanes>(gates: &Gates, row: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { gate_row(gates, row, |x: L| gelu_tanh(x)) }
-}
-
-#[inline(always)]
-unsafe fn gelu_erf_row<L: Lanes>(gates: &Gates, row: usize) {
-    // SAFETY: the caller's promise.
-    unsafe { gate_row(gates, row, |x: L| gelu_erf(x)) }
-}
-
-#[inline(always)]
-unsafe fn gate_row<L: Lanes>(gates: &Gates, row: usize, activation: impl Fn(L) -> L) {
+unsafe fn gate_row<L: Lanes, A: Gate>(gates: &Gates, row: usize) {
     let &Gates { width, stride, .. } = gates;
     // SAFETY: the row exists.
     unsafe {
         let (gate, out) = (gates.gate.add(row * stride), gates.out.add(row * width));
-        if gates.up.is_null() {
-            map(gate, out, width, |x: L, _, _| activation(x));
-        } else {
-            let up = gates.up.add(row * stride);
-            map(gate, out, width, |x: L, at, count| activation(x).mul(L::load_part(up.add(at), count)));
+        let up = if gates.up.is_null() { gates.up } else { gates.up.add(row * stride) };
+        map::<L>(gate, out, width, &Gated { up, gate: std::marker::PhantomData::<A> });
+    }
+}
+
+/// The activation, times what it gates, unless that is null.
+struct Gated<A> {
+    up: *const f32,
+    gate: std::marker::PhantomData<A>,
+}
+
+impl<A: Gate> Map for Gated<A> {
+    #[inline(always)]
+    unsafe fn of<L: Lanes>(&self, x: L, at: usize, count: usize) -> L {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let x = A::apply(x);
+            if self.up.is_null() { x } else { x.mul(L::load_part(self.up.add(at), count)) }
         }
     }
 }
+
+/// An activation.
+trait Gate {
+    /// # Safety
+    /// The processor has the instructions of `L`.
+    unsafe fn apply<L: Lanes>(x: L) -> L;
+}
+
+/// Declares a type for each function.
+macro_rules! gates {
+    ($($name:ident = $function:ident),*) => {
+        $(
+            struct $name;
+
+            impl Gate for $name {
+                #[inline(always)]
+                unsafe fn apply<L: Lanes>(x: L) -> L {
+                    // SAFETY: the caller's promise.
+                    unsafe { $function(x) }
+                }
+            }
+        )*
+    };
+}
+
+gates!(Silu = silu, GeluTanh = gelu_tanh, GeluErf = gelu_erf);

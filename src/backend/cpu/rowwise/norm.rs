@@ -4,7 +4,7 @@
 
 use super::super::super::BackendError;
 use super::super::simd::{Lanes, multiversion};
-use super::reduce::{map, sum};
+use super::reduce::{Map, SquaresAround, Sum, map, sum};
 use super::{Run, fits, rows_of, split};
 
 /// Some rows and what is done to them; pointers are to `[rows, width]` and to `[width]`.
@@ -105,12 +105,12 @@ unsafe fn rms_normalize<L: Lanes>(rows: &Rows, row: usize) {
         let (mut x, out) = (rows.x.add(row * width), rows.out.add(row * width));
         if !rows.residual.is_null() {
             let residual = rows.residual.add(row * width);
-            map(residual, residual, width, |r: L, at, count| r.add(L::load_part(x.add(at), count)));
+            map::<L>(residual, residual, width, &Plus(x));
             x = residual;
         }
-        let squares = sum(x, width, |sum: L, x| x.fma(x, sum));
-        let scale = L::splat(1.0 / (squares / width as f32 + epsilon).sqrt());
-        map(x, out, width, |x: L, at, count| x.mul(scale).mul(L::load_part(weight.add(at), count)));
+        let squares = sum::<L>(x, width, &SquaresAround(0.0));
+        let scale = 1.0 / (squares / width as f32 + epsilon).sqrt();
+        map::<L>(x, out, width, &Scaled { scale, weight });
     }
 }
 
@@ -154,21 +154,53 @@ unsafe fn layer_normalize<L: Lanes>(rows: &Rows, row: usize) {
     // SAFETY: the row exists in all of them.
     unsafe {
         let (x, out) = (rows.x.add(row * width), rows.out.add(row * width));
-        let mean = L::splat(sum(x, width, |sum: L, x| sum.add(x)) / width as f32);
-        let squares = sum(x, width, |sum: L, x| {
-            let x = x.sub(mean);
-            x.fma(x, sum)
-        });
-        let scale = L::splat(1.0 / (squares / width as f32 + epsilon).sqrt());
-        map(x, out, width, |x: L, at, count| {
-            let normal = x.sub(mean).mul(scale);
-            let weight = L::load_part(weight.add(at), count);
-            if bias.is_null() {
-                normal.mul(weight)
-            } else {
-                normal.fma(weight, L::load_part(bias.add(at), count))
-            }
-        });
+        let mean = sum::<L>(x, width, &Sum) / width as f32;
+        let squares = sum::<L>(x, width, &SquaresAround(mean));
+        let scale = 1.0 / (squares / width as f32 + epsilon).sqrt();
+        map::<L>(x, out, width, &Normal { mean, scaled: Scaled { scale, weight }, bias });
+    }
+}
+
+/// The sum with another row.
+struct Plus(*const f32);
+
+impl Map for Plus {
+    #[inline(always)]
+    unsafe fn of<L: Lanes>(&self, x: L, at: usize, count: usize) -> L {
+        // SAFETY: the caller's promise.
+        unsafe { x.add(L::load_part(self.0.add(at), count)) }
+    }
+}
+
+/// The product with a number and with weights.
+struct Scaled {
+    scale: f32,
+    weight: *const f32,
+}
+
+impl Map for Scaled {
+    #[inline(always)]
+    unsafe fn of<L: Lanes>(&self, x: L, at: usize, count: usize) -> L {
+        // SAFETY: the caller's promise.
+        unsafe { x.mul(L::splat(self.scale)).mul(L::load_part(self.weight.add(at), count)) }
+    }
+}
+
+/// The distance from the mean, scaled; then the bias, unless it is null.
+struct Normal {
+    mean: f32,
+    scaled: Scaled,
+    bias: *const f32,
+}
+
+impl Map for Normal {
+    #[inline(always)]
+    unsafe fn of<L: Lanes>(&self, x: L, at: usize, count: usize) -> L {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let x = self.scaled.of(x.sub(L::splat(self.mean)), at, count);
+            if self.bias.is_null() { x } else { x.add(L::load_part(self.bias.add(at), count)) }
+        }
     }
 }
 
@@ -214,6 +246,6 @@ unsafe fn add_some<L: Lanes>(sums: &Sums, part: usize) {
     // SAFETY: the part lies within all three.
     unsafe {
         let (a, b, out) = (sums.a.add(first), sums.b.add(first), sums.out.add(first));
-        map(a, out, len, |a: L, at, count| a.add(L::load_part(b.add(at), count)));
+        map::<L>(a, out, len, &Plus(b));
     }
 }

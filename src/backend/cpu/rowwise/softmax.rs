@@ -4,7 +4,7 @@
 
 use super::super::super::BackendError;
 use super::super::simd::{Lanes, exp, multiversion};
-use super::reduce::{greatest, map, sum};
+use super::reduce::{Map, Sum, greatest, map, sum};
 use super::{Run, rows_of, split};
 
 /// Rows that are replaced.
@@ -45,9 +45,29 @@ unsafe fn normalize<L: Lanes>(rows: &Rows, row: usize) {
     // SAFETY: the row exists.
     unsafe {
         let x = rows.x.add(row * width);
-        let highest = L::splat(greatest::<L>(x, width));
-        map(x, x, width, |x: L, _, _| exp(x.sub(highest)));
-        let total = L::splat(sum(x, width, |sum: L, x| sum.add(x)));
-        map(x, x, width, |x: L, _, _| x.div(total));
+        map::<L>(x, x, width, &ExpOfDistance(greatest::<L>(x, width)));
+        map::<L>(x, x, width, &DividedBy(sum::<L>(x, width, &Sum)));
+    }
+}
+
+/// `exp(x - highest)`.
+struct ExpOfDistance(f32);
+
+impl Map for ExpOfDistance {
+    #[inline(always)]
+    unsafe fn of<L: Lanes>(&self, x: L, _: usize, _: usize) -> L {
+        // SAFETY: the caller's promise.
+        unsafe { exp(x.sub(L::splat(self.0))) }
+    }
+}
+
+/// A quotient.
+struct DividedBy(f32);
+
+impl Map for DividedBy {
+    #[inline(always)]
+    unsafe fn of<L: Lanes>(&self, x: L, _: usize, _: usize) -> L {
+        // SAFETY: the caller's promise.
+        unsafe { x.div(L::splat(self.0)) }
     }
 }
