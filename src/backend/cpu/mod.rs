@@ -6,6 +6,8 @@
 #![allow(unsafe_code)]
 
 mod attention;
+#[doc(hidden)]
+pub mod bench;
 mod buffer;
 mod cache;
 mod gemm;

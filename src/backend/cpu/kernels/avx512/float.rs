@@ -7,8 +7,15 @@ use std::mem::MaybeUninit;
 const ROWS: usize = 12;
 /// Units of a chunk: two panels of them fill half of the first-level cache.
 const UNITS: usize = 256;
-/// Inputs that are widened at a time, for two panels.
-const WIDE_INPUTS: usize = 128;
+/// From so many rows on, weights are widened once rather than in every tile.
+const WIDEN_ROWS: usize = 24;
+
+/// Units that are widened at a time.
+const WIDE_UNITS: usize = 128;
+
+/// Two panels of widened weights.
+#[repr(C, align(64))]
+struct Wide([MaybeUninit<f32>; 2 * 16 * WIDE_UNITS]);
 
 /// Float weights as a tile reads them: blocks of one or two *units*, which are one value per lane, or a pair of BF16.
 /// A unit meets 32 bits of activation: an `f32`, or a pair of BF16.
@@ -23,6 +30,14 @@ pub(super) trait FloatWeights {
 
     /// Adds the products of a unit with an activation.
     unsafe fn add(sums: __m512, weights: __m512, x: __m512) -> __m512;
+
+    /// Whether many rows are better multiplied with weights that were widened before.
+    const WIDENS: bool = false;
+    /// The most rows of a tile.
+    const ROWS: usize = ROWS;
+
+    /// [`widen`], compiled for its features.
+    unsafe fn widen(panel: *const u8, units: usize, to: *mut f32);
 
     /// [`tile`], compiled for the features of [`add`](Self::add).
     unsafe fn tile<const R: usize, const P: usize>(tile: &Tile);
@@ -48,6 +63,17 @@ pub(super) struct Tile {
 
 macro_rules! compiled {
     ($features:literal) => {
+        #[inline(always)]
+        unsafe fn widen(panel: *const u8, units: usize, to: *mut f32) {
+            #[target_feature(enable = $features)]
+            unsafe fn compiled<W: FloatWeights>(panel: *const u8, units: usize, to: *mut f32) {
+                // SAFETY: the caller's promises are this function's.
+                unsafe { self::widen::<W>(panel, units, to) }
+            }
+            // SAFETY: the caller runs on a processor with these features.
+            unsafe { compiled::<Self>(panel, units, to) }
+        }
+
         #[inline(always)]
         unsafe fn tile<const R: usize, const P: usize>(tile: &Tile) {
             #[target_feature(enable = $features)]
@@ -95,6 +121,7 @@ pub(super) struct F16;
 impl FloatWeights for F16 {
     const UNITS: usize = 1;
     const BYTES: usize = 32;
+    const WIDENS: bool = true;
 
     #[inline(always)]
     unsafe fn unit(block: *const u8, _: usize) -> __m512 {
@@ -111,6 +138,9 @@ pub(super) struct Bf16;
 impl FloatWeights for Bf16 {
     const UNITS: usize = 2;
     const BYTES: usize = 64;
+    const WIDENS: bool = true;
+    // The compiler does not find registers for more.
+    const ROWS: usize = 8;
 
     #[inline(always)]
     unsafe fn unit(block: *const u8, index: usize) -> __m512 {
@@ -223,6 +253,21 @@ unsafe fn unit_block<W: FloatWeights, const R: usize, const P: usize>(
     }
 }
 
+/// Writes the values of `units` units of one panel, sixteen lanes each.
+///
+/// # Safety
+/// As many units, and room for them.
+#[inline(always)]
+unsafe fn widen<W: FloatWeights>(panel: *const u8, units: usize, to: *mut f32) {
+    for unit in 0..units {
+        // SAFETY: within what the caller promises.
+        unsafe {
+            let values = W::unit(panel.add(unit / W::UNITS * W::BYTES), unit % W::UNITS);
+            _mm512_storeu_ps(to.add(16 * unit), values);
+        }
+    }
+}
+
 /// Panels by rows.
 ///
 /// # Safety
@@ -240,18 +285,40 @@ pub(super) unsafe fn panels<W: FloatWeights>(
     out_stride: usize,
 ) {
     let panel_stride = units.div_ceil(W::UNITS) * W::BYTES;
-    let tiles = rows.div_ceil(ROWS);
+    let widens = W::WIDENS && rows >= WIDEN_ROWS;
+    let tiles = rows.div_ceil(if widens { ROWS } else { W::ROWS });
     // A single tile goes through all inputs at once.
-    let chunk = if tiles > 1 { UNITS } else { units.max(1) };
+    let chunk = match tiles {
+        _ if widens => WIDE_UNITS,
+        0 | 1 => units.max(1),
+        _ => UNITS,
+    };
+    let mut wide = MaybeUninit::<Wide>::uninit();
+    let wide = wide.as_mut_ptr().cast::<f32>();
     for first_panel in (0..panels).step_by(2) {
         let panel = panel.wrapping_add(first_panel * panel_stride);
+        let pair = first_panel + 1 < panels;
         for first in (0..units).step_by(chunk) {
+            let here = (units - first).min(chunk);
+            let mut from = panel.wrapping_add(first / W::UNITS * W::BYTES);
+            let mut from_stride = panel_stride;
+            if widens {
+                // SAFETY: a chunk of one or two panels, and room for it.
+                unsafe {
+                    W::widen(from, here, wide);
+                    if pair {
+                        W::widen(from.add(panel_stride), here, wide.add(16 * WIDE_UNITS));
+                    }
+                }
+                from = wide.cast();
+                from_stride = 64 * WIDE_UNITS;
+            }
             for index in 0..tiles {
                 let (first_row, height) = tile_rows(index, tiles, rows);
                 let tile = Tile {
-                    panel: panel.wrapping_add(first / W::UNITS * W::BYTES),
-                    panel_stride,
-                    units: (units - first).min(chunk),
+                    panel: from,
+                    panel_stride: from_stride,
+                    units: here,
                     x: x.wrapping_add(first_row * x_stride + 4 * first),
                     x_stride,
                     out: out.wrapping_add(first_row * out_stride + 16 * first_panel),
@@ -260,7 +327,13 @@ pub(super) unsafe fn panels<W: FloatWeights>(
                     ahead: 2048,
                 };
                 // SAFETY: a chunk of one or two panels and of `height` rows.
-                unsafe { by_height::<W>(height, first_panel + 1 < panels, &tile) };
+                unsafe {
+                    if widens {
+                        by_height::<F32>(height, pair, &tile);
+                    } else {
+                        by_height::<W>(height, pair, &tile);
+                    }
+                }
             }
         }
     }

@@ -14,6 +14,8 @@ const PANELS: usize = 4;
 /// The most rows of a tile over unpacked weights, two panels wide: twelve sums, twelve outputs, two weights and an
 /// activation are 27 of 32 registers.
 const WIDE_ROWS: usize = 6;
+/// The same where every output has two sums.
+const WIDE_ROWS_APART: usize = 4;
 /// Groups that are unpacked at a time, whole super-blocks.
 const UNPACKED_GROUPS: usize = 8;
 /// Bytes of an unpacked group at most.
@@ -119,7 +121,7 @@ unsafe fn many_rows<L: Level, F: Format>(
     let mut chunk = MaybeUninit::<Chunk>::uninit();
     let chunk = chunk.as_mut_ptr().cast::<u8>();
     let chunk_stride = UNPACKED_GROUPS * <F::Unpacked as Weights>::BYTES;
-    let tiles = rows.div_ceil(WIDE_ROWS);
+    let tiles = rows.div_ceil(if F::SCALES == 2 { WIDE_ROWS_APART } else { WIDE_ROWS });
     for first_panel in (0..panels).step_by(PANELS) {
         let here = (panels - first_panel).min(PANELS);
         for first in (0..x.groups).step_by(UNPACKED_GROUPS) {
@@ -129,13 +131,20 @@ unsafe fn many_rows<L: Level, F: Format>(
                 // SAFETY: groups of one panel, and a quarter of the chunk.
                 unsafe { L::unpack::<F>(panel.add(from), groups, chunk.add(index * chunk_stride)) };
             }
-            for index in 0..tiles {
+            for tile_index in 0..tiles {
                 // Tiles of equal height, as nearly as that goes.
-                let first_row = index * rows / tiles;
-                let height = (index + 1) * rows / tiles - first_row;
+                let first_row = tile_index * rows / tiles;
+                let height = (tile_index + 1) * rows / tiles - first_row;
                 // SAFETY: groups and rows of `x`.
                 unsafe { L::fill::<F>(filled, x, first_row, height, first, groups) };
                 for index in (0..here).step_by(2) {
+                    // The next chunk, of one panel beside the first tile and of the other beside the second.
+                    let ahead = if first + UNPACKED_GROUPS < x.groups {
+                        (first_panel + index + tile_index) * panel_bytes
+                            + (first + UNPACKED_GROUPS) / F::GROUPS * F::BYTES
+                    } else {
+                        (first_panel + PANELS + index + tile_index) * panel_bytes
+                    };
                     let tile = Tile {
                         panel: chunk.wrapping_add(index * chunk_stride),
                         panel_stride: chunk_stride,
@@ -144,8 +153,8 @@ unsafe fn many_rows<L: Level, F: Format>(
                         out: out.wrapping_add(first_row * out_stride + 16 * (first_panel + index)),
                         out_stride,
                         add: first > 0,
-                        next: panel,
-                        next_bytes: 0,
+                        next: panel.wrapping_add(ahead),
+                        next_bytes: if tile_index < 2 { F::BYTES / F::GROUPS } else { 0 },
                     };
                     // SAFETY: a chunk of one or two panels, and as many rows as were filled.
                     unsafe {
