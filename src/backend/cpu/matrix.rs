@@ -82,7 +82,8 @@ impl PackedMatrix {
     }
 
     /// Bytes that the matrix keeps in memory.
-    pub(crate) fn bytes(&self) -> u64 {
+    #[cfg(test)]
+    fn bytes(&self) -> u64 {
         let weights: usize = self.parts.iter().map(|part| part.bytes.len().next_multiple_of(64)).sum();
         weights as u64 + self.bias.as_ref().map_or(0, |bias| 4 * bias.len() as u64)
     }

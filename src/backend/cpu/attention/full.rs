@@ -10,6 +10,7 @@ use super::{Inputs, Sight, attend};
 ///
 /// # Errors
 /// Widths that do not fit, or an allocation that fails.
+#[allow(dead_code)] // for encoders, which nothing serves yet
 pub(in super::super) fn full(
     run: Run<'_>,
     inputs: Inputs<'_>,

@@ -18,7 +18,7 @@ use std::ops::Range;
 use super::super::{Attention, BLOCK_TOKENS, BackendError, Batch, Span};
 use super::cache::{self, Bf16, Cache, CacheType, F16, F32, Layout, Q8, Target};
 use super::rowwise::{Rotary, Run};
-#[allow(unused_imports)] // encoders attend in full
+#[allow(unused_imports)] // for encoders, which nothing serves yet
 pub(super) use full::full;
 use merge::{Finish, Merge, Query};
 use scratch::Scratch;
@@ -143,6 +143,7 @@ enum Sight {
     /// The positions up to its own, within the window.
     Before,
     /// Every position of its span.
+    #[allow(dead_code)] // for encoders, which nothing serves yet
     All,
 }
 

@@ -18,7 +18,7 @@ mod tile;
 use crate::weights::DType;
 
 use super::super::level::Level;
-use super::{FloatPanels, Int8Panels, Kernels};
+use super::{Int8Panels, Kernels};
 use float::FloatWeights;
 
 /// The kernels of a level of AVX-512; `None` for other levels.
