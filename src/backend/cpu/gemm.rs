@@ -127,14 +127,12 @@ impl Gemm<'_> {
                 SharedMut::new(sums.as_mut_slice().as_mut_ptr()),
             );
             self.rows(x, &|row| {
-                // SAFETY: every row has its own part of the three blocks, and each row is handled once.
-                let (q, scales, sums) = unsafe {
-                    (
-                        q.slice(row * stride, x.width()),
-                        scales.slice(row * groups, groups),
-                        sums.slice(row * groups * 2, groups * 2),
-                    )
-                };
+                // SAFETY: every row has its own part of each of the three blocks, and each row is handled once.
+                let q = unsafe { q.slice(row * stride, x.width()) };
+                // SAFETY: as above.
+                let scales = unsafe { scales.slice(row * groups, groups) };
+                // SAFETY: as above.
+                let sums = unsafe { sums.slice(row * groups * 2, groups * 2) };
                 (self.kernels.quantize)(x.row(row), q, scales, sums);
             });
         }

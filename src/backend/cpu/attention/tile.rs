@@ -3,7 +3,7 @@
 //! A row's numbers come from the same operations in the same order whatever rows stand beside it: a score is one
 //! chain of fused products along the head, a value one chain along the positions that the row sees.
 
-#![allow(clippy::needless_range_loop)] // index loops over registers are unrolled and never become memory
+#![allow(clippy::needless_range_loop)] // Register tiles: the numbers are also those of rows and columns in memory.
 #![allow(clippy::multiple_unsafe_ops_per_block)] // Kernels: every line is an access through a pointer.
 
 use super::super::super::BLOCK_TOKENS;

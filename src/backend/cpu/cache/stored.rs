@@ -1,5 +1,7 @@
 //! Element types of the cache: how sixteen of them are read and written.
 
+#![allow(clippy::multiple_unsafe_ops_per_block)] // Kernels: every line is an access through a pointer.
+
 use super::super::simd::{LANES, Lanes, to_bf16};
 
 /// An element type of the cache.

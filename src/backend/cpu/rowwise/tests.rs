@@ -20,13 +20,12 @@ const WIDTHS: [usize; 12] = [1, 2, 3, 15, 16, 17, 63, 64, 65, 100, 172, 3000];
 
 const ROWS: usize = 9;
 
+/// Takes the width, the rows, and room for as many.
+type Operation<'a> = &'a dyn Fn(Run<'_>, usize, &[f32], &mut [f32]);
+
 /// Runs an operation of `[rows, width]` to `[rows, width]` at every level, with one and with three threads, all rows
 /// at once and alone; compares all of them bit for bit, and one with the formula.
-fn check(
-    tolerance: f64,
-    operation: &dyn Fn(Run<'_>, usize, &[f32], &mut [f32]),
-    formula: &dyn Fn(&[f64]) -> Vec<f64>,
-) {
+fn check(tolerance: f64, operation: Operation<'_>, formula: &dyn Fn(&[f64]) -> Vec<f64>) {
     let arena = Arena::new();
     let (one, three) = (Threads::new(1), Threads::new(3));
     for width in WIDTHS {

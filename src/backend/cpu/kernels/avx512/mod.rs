@@ -23,12 +23,12 @@ use float::FloatWeights;
 
 /// The kernels of a level of AVX-512; `None` for other levels.
 pub(super) fn kernels(level: Level) -> Option<Kernels> {
-    let (int8, bf16_dot): (fn(DType) -> Option<Int8Panels>, Option<super::Bf16Panels>) = match level {
-        Level::Avx512 => (int8_panels::<level::Madd>, None),
-        Level::Avx512Vnni => (int8_panels::<level::Vnni>, None),
-        Level::Avx512Bf16 => (int8_panels::<level::Vnni>, Some(bf16_dot)),
+    let int8 = match level {
+        Level::Avx512 => int8_panels::<level::Madd>,
+        Level::Avx512Vnni | Level::Avx512Bf16 => int8_panels::<level::Vnni>,
         _ => return None,
     };
+    let bf16_dot = (level == Level::Avx512Bf16).then_some(bf16_dot as super::Bf16Panels);
     Some(Kernels {
         int8,
         f32: float_panels::<float::F32>,
