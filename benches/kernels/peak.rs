@@ -105,6 +105,7 @@ impl Peaks {
                 // SAFETY: the processor has the level's instructions.
                 .then(|| {
                     rate(32, &|| {
+                        // SAFETY: the level has been checked to have these instructions.
                         black_box(unsafe { loops::fma() });
                     })
                 })
@@ -113,6 +114,7 @@ impl Peaks {
                 // SAFETY: the processor has the level's instructions.
                 .then(|| {
                     rate(64, &|| {
+                        // SAFETY: the level has been checked to have these instructions.
                         black_box(unsafe { loops::bf16() });
                     })
                 })
@@ -121,6 +123,7 @@ impl Peaks {
                 // SAFETY: the processor has the level's instructions.
                 .then(|| {
                     rate(128, &|| {
+                        // SAFETY: the level has been checked to have these instructions.
                         black_box(unsafe { loops::int8() });
                     })
                 })

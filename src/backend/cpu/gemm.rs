@@ -24,6 +24,9 @@ const MAX_ROW_BLOCK: usize = 384;
 /// Tasks per thread: enough that a thread that was held up does not hold up the others.
 const TASKS_PER_THREAD: usize = 6;
 
+/// Multiply-adds below which a product is not worth a second thread: it would be done before the others have begun.
+const MIN_SPREAD: usize = 1 << 17;
+
 /// What a product is computed with.
 pub(super) struct Gemm<'a> {
     pub(super) kernels: &'a Kernels,
@@ -78,7 +81,9 @@ impl Gemm<'_> {
         let scratch = SharedMut::new(scratch.as_mut_slice().as_mut_ptr());
 
         let panels: usize = matrix.parts().iter().map(PackedPart::panels).sum();
-        let per_task = panels.div_ceil(self.threads.count() * TASKS_PER_THREAD).max(1).next_multiple_of(2);
+        let spread = x.rows().saturating_mul(x.width()).saturating_mul(matrix.rows()) >= MIN_SPREAD;
+        let tasks = if spread { self.threads.count() * TASKS_PER_THREAD } else { 1 };
+        let per_task = panels.div_ceil(tasks).max(1).next_multiple_of(2);
         let tasks = || {
             matrix.parts().iter().flat_map(move |part| {
                 let starts = (0..part.panels()).step_by(per_task);
