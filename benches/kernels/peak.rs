@@ -102,7 +102,6 @@ impl Peaks {
         let has = |least: Level| level >= least && least.is_supported();
         Self {
             f32: has(Level::Avx512)
-                // SAFETY: the processor has the level's instructions.
                 .then(|| {
                     rate(32, &|| {
                         // SAFETY: the level has been checked to have these instructions.
@@ -111,7 +110,6 @@ impl Peaks {
                 })
                 .flatten(),
             bf16: has(Level::Avx512Bf16)
-                // SAFETY: the processor has the level's instructions.
                 .then(|| {
                     rate(64, &|| {
                         // SAFETY: the level has been checked to have these instructions.
@@ -120,7 +118,6 @@ impl Peaks {
                 })
                 .flatten(),
             int8: has(Level::Avx512Vnni)
-                // SAFETY: the processor has the level's instructions.
                 .then(|| {
                     rate(128, &|| {
                         // SAFETY: the level has been checked to have these instructions.
@@ -141,7 +138,6 @@ impl Peaks {
 pub(crate) fn read(level: Level, bytes: &[u8]) -> i64 {
     #[cfg(target_arch = "x86_64")]
     if level >= Level::Avx512 && Level::Avx512.is_supported() {
-        // SAFETY: the processor has the level's instructions.
         return unsafe { loops::read(bytes) };
     }
     let _ = level;
