@@ -138,6 +138,7 @@ impl Peaks {
 pub(crate) fn read(level: Level, bytes: &[u8]) -> i64 {
     #[cfg(target_arch = "x86_64")]
     if level >= Level::Avx512 && Level::Avx512.is_supported() {
+        // SAFETY: the level has been checked to have these instructions.
         return unsafe { loops::read(bytes) };
     }
     let _ = level;
