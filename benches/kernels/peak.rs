@@ -1,6 +1,7 @@
 //! What the processor can do: loops of nothing but the instruction in question.
 
 #![allow(unsafe_code)]
+#![allow(clippy::multiple_unsafe_ops_per_block)] // loops of nothing but such operations, under one promise
 
 use std::time::Duration;
 
@@ -102,15 +103,27 @@ impl Peaks {
         Self {
             f32: has(Level::Avx512)
                 // SAFETY: the processor has the level's instructions.
-                .then(|| rate(32, &|| drop(black_box(unsafe { loops::fma() }))))
+                .then(|| {
+                    rate(32, &|| {
+                        black_box(unsafe { loops::fma() });
+                    })
+                })
                 .flatten(),
             bf16: has(Level::Avx512Bf16)
                 // SAFETY: the processor has the level's instructions.
-                .then(|| rate(64, &|| drop(black_box(unsafe { loops::bf16() }))))
+                .then(|| {
+                    rate(64, &|| {
+                        black_box(unsafe { loops::bf16() });
+                    })
+                })
                 .flatten(),
             int8: has(Level::Avx512Vnni)
                 // SAFETY: the processor has the level's instructions.
-                .then(|| rate(128, &|| drop(black_box(unsafe { loops::int8() }))))
+                .then(|| {
+                    rate(128, &|| {
+                        black_box(unsafe { loops::int8() });
+                    })
+                })
                 .flatten(),
         }
     }

@@ -18,17 +18,17 @@ mod tile;
 use crate::weights::DType;
 
 use super::super::level::Level;
-use super::{FloatPanels, Int8Panels, Kernels};
+use super::{Bf16Panels, Int8Panels, Kernels};
 use float::FloatWeights;
 
 /// The kernels of a level of AVX-512; `None` for other levels.
 pub(super) fn kernels(level: Level) -> Option<Kernels> {
-    let (int8, bf16_dot): (fn(DType) -> Option<Int8Panels>, Option<super::Bf16Panels>) = match level {
-        Level::Avx512 => (int8_panels::<level::Madd>, None),
-        Level::Avx512Vnni => (int8_panels::<level::Vnni>, None),
-        Level::Avx512Bf16 => (int8_panels::<level::Vnni>, Some(bf16_dot)),
+    let int8 = match level {
+        Level::Avx512 => int8_panels::<level::Madd>,
+        Level::Avx512Vnni | Level::Avx512Bf16 => int8_panels::<level::Vnni>,
         _ => return None,
     };
+    let bf16_dot: Option<Bf16Panels> = if level == Level::Avx512Bf16 { Some(bf16_dot) } else { None };
     Some(Kernels {
         int8,
         f32: float_panels::<float::F32>,
@@ -56,7 +56,7 @@ fn int8_panels<L: level::Level>(dtype: DType) -> Option<Int8Panels> {
     })
 }
 
-/// [`FloatPanels`] of a format.
+/// [`super::FloatPanels`] of a format.
 #[allow(clippy::too_many_arguments)] // the signature of all kernels
 unsafe fn float_panels<W: FloatWeights>(
     panel: *const u8,
@@ -72,7 +72,7 @@ unsafe fn float_panels<W: FloatWeights>(
     unsafe { float::panels::<W>(panel, panels, cols, x.cast(), 4 * x_stride, rows, out, out_stride) }
 }
 
-/// [`super::Bf16Panels`].
+/// [`Bf16Panels`].
 #[allow(clippy::too_many_arguments)] // the signature of all kernels
 unsafe fn bf16_dot(
     panel: *const u8,
