@@ -82,7 +82,10 @@ pub trait Backend: Send + Sync + 'static {
     fn name(&self) -> &'static str;
 
     /// Bytes of memory that [`load_matrix`](Self::load_matrix) will keep for this source.
-    fn matrix_bytes(&self, source: &MatrixSource<'_>) -> u64;
+    ///
+    /// # Errors
+    /// What keeps the source from being loaded and shows without reading it.
+    fn matrix_bytes(&self, source: &MatrixSource<'_>) -> Result<u64, BackendError>;
 
     /// Bytes of memory that [`new_cache`](Self::new_cache) will take; `None` when that overflows.
     fn cache_bytes(&self, shape: &CacheShape) -> Option<u64>;

@@ -101,9 +101,12 @@ impl<'a> LlamaSources<'a> {
     }
 
     /// Bytes of memory that the weights will take on this backend.
-    pub fn weight_bytes<B: Backend>(&self, backend: &B) -> u64 {
+    ///
+    /// # Errors
+    /// What keeps the backend from loading a matrix and shows without reading it.
+    pub fn weight_bytes<B: Backend>(&self, backend: &B) -> Result<u64, BackendError> {
         let norms = (2 * self.config.layers + 1) as u64 * self.config.hidden_size as u64 * 4;
-        self.matrices().map(|source| backend.matrix_bytes(source)).sum::<u64>() + norms
+        self.matrices().try_fold(norms, |sum, source| Ok(sum.saturating_add(backend.matrix_bytes(source)?)))
     }
 
     /// The shape of a cache of so many blocks.

@@ -20,13 +20,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use parking_lot::RwLock;
 
 pub use endpoint::EndpointInfo;
-pub use options::{DEFAULT_CONTEXT, ModelSource, Progress, RequestOptions, ServeOptions};
+pub use options::{BackendChoice, DEFAULT_CONTEXT, ModelSource, Progress, RequestOptions, ServeOptions};
 pub use plan::LoadPlan;
 pub use response::{Canceller, Next, RequestTimings, ResponseStream};
 pub use shape::{Chat, Completion, Shape};
 pub use stats::{EndpointStats, RuntimeStats};
 
 use crate::backend::Backend;
+#[cfg(feature = "candle")]
+use crate::backend::candle::CandleBackend;
+use crate::backend::cpu::CpuBackend;
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::LlamaSources;
@@ -131,9 +134,15 @@ impl ModelRuntime {
     /// that would.
     pub fn plan(&self, model: impl Into<ModelSource>, options: &ServeOptions) -> Result<LoadPlan> {
         let checkpoint = Checkpoint::open(model.into().path()?)?;
-        let backend = default_backend()?;
         let sources = LlamaSources::resolve(&checkpoint)?;
-        LoadPlan::new(&sources, &backend, options, self.inner.budget.available())
+        let available = self.inner.budget.available();
+        match &options.backend {
+            BackendChoice::Cpu(cpu) => {
+                LoadPlan::new(&sources, &CpuBackend::new(cpu.clone()), options, available)
+            }
+            #[cfg(feature = "candle")]
+            BackendChoice::Candle => LoadPlan::new(&sources, &CandleBackend::cpu(), options, available),
+        }
     }
 
     /// Loads a model and serves it under `name`. Blocks until it is ready; `options.progress` hears how far it is.
@@ -154,18 +163,35 @@ impl ModelRuntime {
         }
         let claim = Claim::new(&self.inner, name)?;
         let checkpoint = Checkpoint::open(path)?;
-        let backend = default_backend()?;
-        let sources = LlamaSources::resolve(&checkpoint)?;
+        let endpoint = match &options.backend {
+            BackendChoice::Cpu(cpu) => {
+                let backend = CpuBackend::new(cpu.clone());
+                self.load(name, &checkpoint, backend, options)?
+            }
+            #[cfg(feature = "candle")]
+            BackendChoice::Candle => self.load(name, &checkpoint, CandleBackend::cpu(), options)?,
+        };
+        let info = endpoint.info().clone();
+        claim.fill(Arc::new(endpoint));
+        Ok(info)
+    }
+
+    /// Takes what the load needs from the memory budget, then loads.
+    fn load<B: Backend>(
+        &self,
+        name: &str,
+        checkpoint: &Checkpoint,
+        backend: B,
+        options: ServeOptions,
+    ) -> Result<Endpoint> {
+        let sources = LlamaSources::resolve(checkpoint)?;
         let (plan, memory) = self.inner.budget.reserve(|available| {
             let plan = LoadPlan::new(&sources, &backend, &options, available)?;
             endpoint::engine_options(&options, &plan).validate()?;
             Ok((plan, plan.total_bytes()))
         })?;
         let clock = Arc::clone(&self.inner.clock);
-        let endpoint = Endpoint::load(name, &checkpoint, backend, plan, memory, options, clock)?;
-        let info = endpoint.info().clone();
-        claim.fill(Arc::new(endpoint));
-        Ok(info)
+        Endpoint::load(name, checkpoint, backend, plan, memory, options, clock)
     }
 
     /// Takes an endpoint away. Its requests end with [`ErrorKind::ShuttingDown`], its memory is given back.
@@ -375,11 +401,3 @@ fn refuse_stream(options: &crate::protocol::GenerationOptions) -> Result<()> {
     }
     Ok(())
 }
-
-#[cfg(feature = "candle")]
-fn default_backend() -> Result<impl Backend> {
-    Ok(crate::backend::candle::CandleBackend::cpu())
-}
-
-#[cfg(not(feature = "candle"))]
-compile_error!("this version computes with candle: build with the default feature `candle`");

@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::backend::cpu::CpuOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::weights::LoadProgress;
 
@@ -61,6 +62,23 @@ impl From<PathBuf> for ModelSource {
     }
 }
 
+/// What computes an endpoint's model.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BackendChoice {
+    /// This crate's own kernels.
+    Cpu(CpuOptions),
+    /// candle in single precision: the reference, slower and larger.
+    #[cfg(feature = "candle")]
+    Candle,
+}
+
+impl Default for BackendChoice {
+    fn default() -> Self {
+        Self::Cpu(CpuOptions::default())
+    }
+}
+
 /// How an endpoint serves its model. The default suits most; every field can be set.
 #[non_exhaustive]
 pub struct ServeOptions {
@@ -81,6 +99,8 @@ pub struct ServeOptions {
     pub max_queue: usize,
     /// Whether requests share what their prompts have in common.
     pub prefix_sharing: bool,
+    /// What computes the model, and how.
+    pub backend: BackendChoice,
     /// The version that responses name. Without it: the model's name and a digest of its files.
     pub version: Option<String>,
     /// A chat template to use instead of the model's own (Jinja).
@@ -99,6 +119,7 @@ impl Default for ServeOptions {
             max_sequences: 64,
             max_queue: 1024,
             prefix_sharing: true,
+            backend: BackendChoice::default(),
             version: None,
             chat_template: None,
             progress: None,
@@ -116,6 +137,7 @@ impl std::fmt::Debug for ServeOptions {
             .field("max_sequences", &self.max_sequences)
             .field("max_queue", &self.max_queue)
             .field("prefix_sharing", &self.prefix_sharing)
+            .field("backend", &self.backend)
             .field("version", &self.version)
             .finish_non_exhaustive()
     }
@@ -148,6 +170,8 @@ impl ServeOptions {
         max_queue: usize => max_queue;
         /// Sets [`prefix_sharing`](Self::prefix_sharing).
         prefix_sharing: bool => prefix_sharing;
+        /// Sets [`backend`](Self::backend).
+        backend: BackendChoice => backend;
         /// Sets [`version`](Self::version).
         version: impl Into<String> => Some(version.into());
         /// Sets [`chat_template`](Self::chat_template).

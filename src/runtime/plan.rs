@@ -52,7 +52,7 @@ impl LoadPlan {
             let message = format!("context_length is {context}; this model takes 1 to {model_context}");
             return Err(Error::invalid("context_length", message));
         }
-        let weight_bytes = sources.weight_bytes(backend);
+        let weight_bytes = sources.weight_bytes(backend)?;
         let scratch_bytes = sources.scratch_bytes(options.max_batch_tokens, options.max_sequences);
         let cache_bytes = |tokens: usize| {
             let blocks = tokens.div_ceil(BLOCK_TOKENS);

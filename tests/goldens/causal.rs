@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use model_runtime::backend::candle::CandleBackend;
+use model_runtime::backend::cpu::{CacheType, Compute, CpuBackend, CpuOptions};
 use model_runtime::backend::{BLOCK_TOKENS, Backend, Batch};
 use model_runtime::models::{Llama, LlamaSources, Model};
 use model_runtime::weights::Checkpoint;
@@ -15,20 +16,29 @@ pub(super) const TOLERANCE: f32 = 1e-3;
 pub(super) type Greedy = (Vec<(u32, f32)>, Vec<f32>);
 
 /// A model with a cache for one sequence.
-pub(super) struct Sequence {
-    backend: CandleBackend,
-    model: Llama<CandleBackend>,
-    cache: <CandleBackend as Backend>::Cache,
+pub(super) struct Sequence<B: Backend> {
+    backend: B,
+    model: Llama<B>,
+    cache: B::Cache,
     table: Vec<u32>,
 }
 
-impl Sequence {
+/// Our own kernels in single precision, which is what the goldens were computed in.
+pub(super) fn cpu() -> CpuBackend {
+    CpuBackend::new(CpuOptions::default().compute(Compute::F32).cache(CacheType::F32))
+}
+
+/// The reference.
+pub(super) fn candle() -> CandleBackend {
+    CandleBackend::cpu()
+}
+
+impl<B: Backend> Sequence<B> {
     /// Loads a checkpoint, with room for `positions` tokens in blocks that are out of order on purpose.
-    pub(super) fn load(path: &Path, positions: usize) -> Result<Self, String> {
+    pub(super) fn load(backend: B, path: &Path, positions: usize) -> Result<Self, String> {
         let checkpoint = Checkpoint::open(path).map_err(|e| e.to_string())?;
         let sources = LlamaSources::resolve(&checkpoint).map_err(|e| e.to_string())?;
         let blocks = positions.div_ceil(BLOCK_TOKENS);
-        let backend = CandleBackend::cpu();
         let cache = backend.new_cache(&sources.cache_shape(blocks)).map_err(|e| e.to_string())?;
         let model = sources.load(&backend, &mut |_| ControlFlow::Continue(())).map_err(|e| e.to_string())?;
         Ok(Self { backend, model, cache, table: (0..blocks as u32).rev().collect() })

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 
+use model_runtime::backend::Backend;
 use model_runtime::models::SUPPORTED_GGUF;
 use model_runtime::weights::{Checkpoint, TensorInfo};
 use safetensors::SafeTensors;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::causal::{Sequence, close, ids, tensor};
+use super::causal::{self, Sequence, close, ids, tensor};
 use super::{Outcome, Verdict, children, json};
 
 /// Compares one item.
@@ -41,17 +42,28 @@ fn generation(path: &Path, entry: &Value) -> Result<usize, String> {
     let bytes = std::fs::read(path.with_file_name(&rows_file)).map_err(|e| format!("{rows_file}: {e}"))?;
     let golden = SafeTensors::deserialize(&bytes).map_err(|e| format!("{rows_file}: {e}"))?;
     for prompt in prompts {
-        let name = prompt["name"].as_str().unwrap_or_default();
-        let (input, greedy) = (ids(&prompt["input_ids"]), ids(&prompt["greedy_ids"]));
-        let mut sequence = Sequence::load(path, input.len() + greedy.len() + 1)?;
-        let (tokens, logits) = sequence.greedy(&input, greedy.len())?;
-        close(&format!("{name}.last_logits"), &logits, &tensor(&golden, &format!("{name}.last_logits"))?)?;
-        let found: Vec<u32> = tokens.into_iter().map(|(id, _)| id).collect();
-        if found != greedy {
-            return Err(format!("{name}: greedy ids {found:?}, expected {greedy:?}"));
-        }
+        one_prompt(causal::cpu(), path, prompt, &golden).map_err(|why| format!("cpu: {why}"))?;
+        one_prompt(causal::candle(), path, prompt, &golden).map_err(|why| format!("candle: {why}"))?;
     }
     Ok(prompts.len())
+}
+
+fn one_prompt<B: Backend>(
+    backend: B,
+    path: &Path,
+    prompt: &Value,
+    golden: &SafeTensors<'_>,
+) -> Result<(), String> {
+    let name = prompt["name"].as_str().unwrap_or_default();
+    let (input, greedy) = (ids(&prompt["input_ids"]), ids(&prompt["greedy_ids"]));
+    let mut sequence = Sequence::load(backend, path, input.len() + greedy.len() + 1)?;
+    let (tokens, logits) = sequence.greedy(&input, greedy.len())?;
+    close(&format!("{name}.last_logits"), &logits, &tensor(golden, &format!("{name}.last_logits"))?)?;
+    let found: Vec<u32> = tokens.into_iter().map(|(id, _)| id).collect();
+    if found != greedy {
+        return Err(format!("{name}: greedy ids {found:?}, expected {greedy:?}"));
+    }
+    Ok(())
 }
 
 /// Every tensor, widened to `f32`, against the SHA-256 of what gguf-py makes of it, and the rows that stand verbatim

@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use super::causal::{Sequence, close, ids, log_softmax, tensor};
+use super::causal::{self, Sequence, close, ids, log_softmax, tensor};
 use super::{Outcome, Verdict, json};
+use model_runtime::backend::Backend;
 use model_runtime::models::SUPPORTED;
 
 /// Compares one folder.
@@ -21,19 +22,23 @@ pub(super) fn run(path: &Path) -> Outcome {
     }
     for prompt in prompts {
         let name = prompt["name"].as_str().unwrap_or_default();
-        one_prompt(path, name, prompt, &tensors).map_err(|why| format!("{name}: {why}"))?;
+        one_prompt(causal::cpu(), path, name, prompt, &tensors)
+            .map_err(|why| format!("cpu, {name}: {why}"))?;
+        one_prompt(causal::candle(), path, name, prompt, &tensors)
+            .map_err(|why| format!("candle, {name}: {why}"))?;
     }
     Ok(Verdict::Ran)
 }
 
-fn one_prompt(
+fn one_prompt<B: Backend>(
+    backend: B,
     path: &Path,
     name: &str,
     prompt: &serde_json::Value,
     tensors: &safetensors::SafeTensors<'_>,
 ) -> Result<(), String> {
     let (input, greedy) = (ids(&prompt["input_ids"]), ids(&prompt["greedy_ids"]));
-    let mut sequence = Sequence::load(path, input.len() + greedy.len() + 1)?;
+    let mut sequence = Sequence::load(backend, path, input.len() + greedy.len() + 1)?;
 
     let logits = sequence.step(&input, 0, input.len())?;
     close("logits", &logits.concat(), &tensor(tensors, &format!("{name}.logits"))?)?;

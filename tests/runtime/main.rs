@@ -22,6 +22,11 @@ fn tiny(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tiny").join(name)
 }
 
+/// A GGUF file of the repository.
+fn gguf(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/gguf").join(name)
+}
+
 /// A runtime that serves the trained model as `stories`.
 fn runtime_with(options: ServeOptions) -> ModelRuntime {
     let runtime = ModelRuntime::builder().build().unwrap();

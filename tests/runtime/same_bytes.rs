@@ -2,10 +2,13 @@
 
 use std::path::PathBuf;
 
+use model_runtime::backend::cpu::{CacheType, CpuOptions, Level, Quantize};
 use model_runtime::protocol::CompletionRequest;
+use model_runtime::runtime::BackendChoice;
+use model_runtime::weights::DType;
 use model_runtime::{ErrorKind, ModelRuntime, ServeOptions};
 
-use super::{stories, tiny};
+use super::{gguf, stories, tiny};
 
 /// A small generator, so that every run asks the same.
 struct Numbers(u64);
@@ -50,27 +53,29 @@ fn requests(vocab: u64) -> Vec<(CompletionRequest, bool)> {
         .collect()
 }
 
+/// The backend's own choice of everything at one instruction level.
+fn at(level: Level) -> BackendChoice {
+    BackendChoice::Cpu(CpuOptions::default().level(level))
+}
+
 fn serve(model: PathBuf, options: ServeOptions) -> (ModelRuntime, u64) {
     let runtime = ModelRuntime::builder().build().unwrap();
     let info = runtime.serve("model", model, options).unwrap();
     (runtime, info.vocab_size as u64)
 }
 
-fn sixty_four_requests(model: PathBuf) {
+fn sixty_four_requests(model: PathBuf, backend: BackendChoice) {
     let context = 256;
     // Alone: one sequence at a time, nothing shared, prompts in one piece.
-    let alone = ServeOptions::default().context_length(context).max_sequences(1).prefix_sharing(false);
+    let options = || ServeOptions::default().context_length(context).backend(backend.clone());
+    let alone = options().max_sequences(1).prefix_sharing(false);
     let (runtime, vocab) = serve(model.clone(), alone);
     let expected: Vec<Answer> =
         requests(vocab).into_iter().map(|(request, _)| answer(&runtime, request)).collect();
 
     // Together: prefixes shared, prompts in small chunks, and a cache so small that sequences lose their place.
-    let crowded = ServeOptions::default()
-        .context_length(context)
-        .cache_tokens(context + 64)
-        .max_sequences(24)
-        .max_batch_tokens(48)
-        .max_prefill_tokens(20);
+    let crowded =
+        options().cache_tokens(context + 64).max_sequences(24).max_batch_tokens(48).max_prefill_tokens(20);
     let (runtime, _) = serve(model, crowded);
     let streams: Vec<_> = requests(vocab)
         .into_iter()
@@ -95,17 +100,43 @@ fn sixty_four_requests(model: PathBuf) {
 
 #[test]
 fn same_bytes_of_64_requests_on_a_trained_model() {
-    sixty_four_requests(stories());
+    sixty_four_requests(stories(), BackendChoice::default());
 }
 
 #[test]
 fn same_bytes_of_64_requests_with_grouped_queries_and_scaled_positions() {
-    sixty_four_requests(tiny("llama3"));
+    sixty_four_requests(tiny("llama3"), BackendChoice::default());
 }
 
 #[test]
 fn same_bytes_of_64_requests_with_a_sliding_window() {
-    sixty_four_requests(tiny("mistral"));
+    sixty_four_requests(tiny("mistral"), BackendChoice::default());
+}
+
+#[test]
+fn same_bytes_of_64_requests_with_int8_at_every_level() {
+    for level in Level::supported() {
+        sixty_four_requests(gguf("tiny-llama-256-Q4_K.gguf"), at(level));
+    }
+}
+
+#[test]
+fn same_bytes_of_64_requests_with_bf16_at_every_level() {
+    for level in Level::supported() {
+        sixty_four_requests(tiny("llama3_2"), at(level));
+    }
+}
+
+#[test]
+fn same_bytes_of_64_requests_with_an_int8_cache_and_quantized_weights() {
+    let options = CpuOptions::default().cache(CacheType::Q8).quantize(Quantize::To(DType::Q8_0)).threads(3);
+    sixty_four_requests(tiny("llama3"), BackendChoice::Cpu(options));
+}
+
+#[cfg(feature = "candle")]
+#[test]
+fn same_bytes_of_64_requests_on_the_reference_backend() {
+    sixty_four_requests(tiny("llama3"), BackendChoice::Candle);
 }
 
 #[test]

@@ -61,8 +61,8 @@ impl Backend for CandleBackend {
         "candle"
     }
 
-    fn matrix_bytes(&self, source: &MatrixSource<'_>) -> u64 {
-        linear::bytes(source)
+    fn matrix_bytes(&self, source: &MatrixSource<'_>) -> Result<u64, BackendError> {
+        Ok(linear::bytes(source))
     }
 
     fn cache_bytes(&self, shape: &CacheShape) -> Option<u64> {

@@ -28,6 +28,7 @@ impl AlignedBytes {
         Ok(Self { lines, len })
     }
 
+    #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.len
     }

@@ -11,9 +11,9 @@ mod stored;
 mod write;
 
 pub(super) use stored::{Bf16, F16, F32, Q8, Stored};
-pub(super) use write::{Source, write};
+pub(super) use write::{Source, Target, write};
 
-use super::super::{BLOCK_TOKENS, BackendError, Batch, CacheShape};
+use super::super::{BLOCK_TOKENS, BackendError, Batch, CacheShape, Span};
 use super::buffer::AlignedBytes;
 use super::simd::LANES;
 
@@ -43,7 +43,7 @@ impl CacheType {
     }
 
     /// Whether there is a scale per token and head.
-    fn has_scales(self) -> bool {
+    pub(super) fn has_scales(self) -> bool {
         self == Self::Q8
     }
 }
@@ -147,13 +147,10 @@ impl Cache {
     pub(super) fn check(&self, batch: &Batch, rows: usize) -> Result<(), BackendError> {
         let operation = "attention";
         let shape = |what, found, expected| BackendError::Shape { operation, what, found, expected };
-        let mut next = 0;
+        check_rows(&batch.spans, rows)?;
         for span in &batch.spans {
-            if span.rows.start != next || span.rows.end < next {
-                return Err(shape("first row of a span", span.rows.start, next));
-            }
-            next = span.rows.end;
-            let context = span.start.checked_add(span.len()).ok_or(shape("span's start", span.start, 0))?;
+            let context =
+                span.start.checked_add(span.len()).ok_or(shape("start of a span", span.start, 0))?;
             let expected = context.div_ceil(BLOCK_TOKENS);
             let table = batch.blocks.get(span.blocks.clone()).unwrap_or_default();
             if table.len() < expected {
@@ -163,11 +160,36 @@ impl Cache {
                 return Err(BackendError::Index { operation, index: block as usize, len: self.blocks });
             }
         }
-        if next != rows {
-            return Err(shape("rows of all spans", next, rows));
-        }
         Ok(())
     }
+
+    /// The pools of a layer, to write to; `scratch` is room for `kv_heads * padded` values.
+    pub(super) fn target(&mut self, layer: usize, scratch: &mut [f32]) -> Result<Target, BackendError> {
+        let (operation, len) = ("attention", self.layers.len());
+        let pools = self.layers.get_mut(layer).ok_or(BackendError::Index { operation, index: layer, len })?;
+        Ok(Target {
+            layout: self.layout,
+            kind: self.kind,
+            keys: pools.keys.as_mut_ptr(),
+            values: pools.values.as_mut_ptr(),
+            key_scales: pools.key_scales.as_mut_ptr().cast(),
+            value_scales: pools.value_scales.as_mut_ptr().cast(),
+            scratch: scratch.as_mut_ptr(),
+        })
+    }
+}
+
+/// Checks that spans take up all of `rows`, one after the other.
+pub(super) fn check_rows(spans: &[Span], rows: usize) -> Result<(), BackendError> {
+    let shape = |what, found, expected| BackendError::Shape { operation: "attention", what, found, expected };
+    let mut next = 0;
+    for span in spans {
+        if span.rows.start != next || span.rows.end < next {
+            return Err(shape("first row of a span", span.rows.start, next));
+        }
+        next = span.rows.end;
+    }
+    if next == rows { Ok(()) } else { Err(shape("rows of all spans", next, rows)) }
 }
 
 #[cfg(test)]

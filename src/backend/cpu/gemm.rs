@@ -4,12 +4,13 @@
 //! level cache while all its panels pass by; inside, the kernels keep register tiles. Neither the cut nor the blocks
 //! touch the order in which a single output is summed.
 
+use super::Compute;
 use super::buffer::{Arena, Elements, Tensor};
 use super::kernels::{Bf16Panels, FloatPanels, Int8Panels, Int8Rows, Kernels};
-use super::matrix::{PackedMatrix, Part};
+use super::matrix::{PackedMatrix, PackedPart};
 use super::pack::{GROUP, PANEL, unpack_panel};
 use super::threads::{SharedMut, Threads};
-use super::{BackendError, Compute};
+use crate::backend::BackendError;
 use crate::weights::DType;
 
 use std::sync::Arc;
@@ -57,12 +58,14 @@ enum Kernel {
 impl Gemm<'_> {
     /// `x W^T + b`, `[rows, outputs]`.
     pub(super) fn multiply(&self, x: &Tensor, matrix: &PackedMatrix) -> Result<Tensor, BackendError> {
-        if x.width() != matrix.inputs() {
-            let (found, expected) = (x.width(), matrix.inputs());
+        if x.width() != matrix.cols() {
+            let (found, expected) = (x.width(), matrix.cols());
             return Err(BackendError::Shape { operation: "linear", what: "input width", found, expected });
         }
-        let mut out = self.arena.tensor(x.rows(), matrix.outputs())?;
-        let any = |wanted: fn(&Kernel) -> bool| matrix.parts().iter().any(|part| wanted(&self.kernel(part.dtype())));
+        let mut out = self.arena.tensor(x.rows(), matrix.rows())?;
+        let any = |wanted: fn(&Kernel) -> bool| {
+            matrix.parts().iter().any(|part| wanted(&self.kernel(part.dtype())))
+        };
         let int8 = any(|kernel| matches!(kernel, Kernel::Int8(_)));
         let int8 = if int8 { Some(self.to_int8(x)?) } else { None };
         let bf16 = any(|kernel| matches!(kernel, Kernel::Bf16(_)));
@@ -70,10 +73,11 @@ impl Gemm<'_> {
         // One panel in `f32` for each thread.
         let wide = x.width() * PANEL;
         let widened = any(|kernel| matches!(kernel, Kernel::Widened(_)));
-        let mut scratch = self.arena.elements::<f32>(if widened { wide * self.threads.count() } else { 0 })?;
+        let mut scratch =
+            self.arena.elements::<f32>(if widened { wide * self.threads.count() } else { 0 })?;
         let scratch = SharedMut::new(scratch.as_mut_slice().as_mut_ptr());
 
-        let panels: usize = matrix.parts().iter().map(Part::panels).sum();
+        let panels: usize = matrix.parts().iter().map(PackedPart::panels).sum();
         let per_task = panels.div_ceil(self.threads.count() * TASKS_PER_THREAD).max(1).next_multiple_of(2);
         let tasks = || {
             matrix.parts().iter().flat_map(move |part| {
@@ -81,14 +85,15 @@ impl Gemm<'_> {
                 starts.map(move |first| (part, first, per_task.min(part.panels() - first)))
             })
         };
-        let out_stride = matrix.outputs();
+        let out_stride = matrix.rows();
         let target = SharedMut::new(out.as_mut_slice().as_mut_ptr());
         self.threads.run_numbered(tasks().count(), &|thread, task| {
             let Some((part, first, panels)) = tasks().nth(task) else { return };
             let kernel = self.kernel(part.dtype());
             let (int8, bf16) = (int8.as_ref(), bf16.as_ref());
             // SAFETY: every thread has its own part of the scratch, which is empty when no kernel widens.
-            let wide = unsafe { scratch.slice(thread * wide * usize::from(widened), wide * usize::from(widened)) };
+            let wide =
+                unsafe { scratch.slice(thread * wide * usize::from(widened), wide * usize::from(widened)) };
             Job { x, int8, bf16, part, kernel, first, panels, target, out_stride }.run(matrix.bias(), wide);
         });
         Ok(out)
@@ -122,14 +127,12 @@ impl Gemm<'_> {
                 SharedMut::new(sums.as_mut_slice().as_mut_ptr()),
             );
             self.rows(x, &|row| {
-                // SAFETY: every row has its own part of the three blocks, and each row is handled once.
-                let (q, scales, sums) = unsafe {
-                    (
-                        q.slice(row * stride, x.width()),
-                        scales.slice(row * groups, groups),
-                        sums.slice(row * groups * 2, groups * 2),
-                    )
-                };
+                // SAFETY: every row has its own part of each of the three blocks, and each row is handled once.
+                let q = unsafe { q.slice(row * stride, x.width()) };
+                // SAFETY: as above.
+                let scales = unsafe { scales.slice(row * groups, groups) };
+                // SAFETY: as above.
+                let sums = unsafe { sums.slice(row * groups * 2, groups * 2) };
                 (self.kernels.quantize)(x.row(row), q, scales, sums);
             });
         }
@@ -163,7 +166,7 @@ struct Job<'a> {
     x: &'a Tensor,
     int8: Option<&'a Int8Activations>,
     bf16: Option<&'a Bf16Activations>,
-    part: &'a Part,
+    part: &'a PackedPart,
     kernel: Kernel,
     first: usize,
     panels: usize,
@@ -225,7 +228,7 @@ impl Job<'_> {
 
     /// Panels that are whole, for some rows.
     fn multiply(&self, first: usize, panels: usize, start: usize, rows: usize, to: Target, wide: &mut [f32]) {
-        let panel = self.part.panel(first).as_ptr();
+        let panel = self.part.panels_from(first).as_ptr();
         let Target { out, stride } = to;
         let cols = self.x.width();
         let floats = || self.x.as_slice()[start * cols..].as_ptr();
@@ -249,10 +252,14 @@ impl Job<'_> {
                 unsafe { kernel(panel, panels, cols, values, x.stride, rows, out, stride) }
             }
             // SAFETY: as above.
-            Kernel::Float(kernel) => unsafe { kernel(panel, panels, cols, floats(), cols, rows, out, stride) },
+            Kernel::Float(kernel) => unsafe {
+                kernel(panel, panels, cols, floats(), cols, rows, out, stride)
+            },
             Kernel::Widened(kernel) => {
                 for at in 0..panels {
-                    unpack_panel(self.part.dtype(), self.part.panel(first + at), cols, wide);
+                    let packed =
+                        self.part.panels_from(first + at).get(..self.part.panel_bytes()).unwrap_or_default();
+                    unpack_panel(self.part.dtype(), packed, cols, wide);
                     // SAFETY: as above, for the panel after the ones before.
                     let out = unsafe { out.add(at * PANEL) };
                     // SAFETY: as above; the widened panel is one of F32.

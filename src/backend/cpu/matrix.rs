@@ -9,11 +9,11 @@ use super::pack::{PANEL, panel_bytes, unpack_row};
 use crate::backend::{BackendError, MatrixPart, MatrixSource};
 use crate::weights::{DType, WeightsError};
 
-pub(crate) use super::pack::Quantize;
+pub use super::pack::Quantize;
 
 /// A weight matrix `[rows, cols]`: outputs by inputs.
 #[derive(Debug)]
-pub(crate) struct PackedMatrix {
+pub struct PackedMatrix {
     parts: Vec<PackedPart>,
     rows: usize,
     cols: usize,
@@ -82,7 +82,8 @@ impl PackedMatrix {
     }
 
     /// Bytes that the matrix keeps in memory.
-    pub(crate) fn bytes(&self) -> u64 {
+    #[cfg(test)]
+    fn bytes(&self) -> u64 {
         let weights: usize = self.parts.iter().map(|part| part.bytes.len().next_multiple_of(64)).sum();
         weights as u64 + self.bias.as_ref().map_or(0, |bias| 4 * bias.len() as u64)
     }

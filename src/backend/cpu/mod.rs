@@ -1,5 +1,7 @@
-//! Our own kernels: weights packed once for the instruction set found at run time, activations in an arena, threads of
-//! the backend's own.
+//! Our own kernels: weights packed once, activations in an arena, threads of the backend's own.
+//!
+//! What the processor can do is found at run time ([`Level`]). Every output row is summed in an order that does not
+//! depend on how many rows, chunks or threads there are.
 
 #![allow(unsafe_code)]
 
@@ -8,13 +10,213 @@ mod attention;
 pub mod bench;
 mod buffer;
 mod cache;
+mod gemm;
 mod kernels;
 mod level;
 mod matrix;
+mod options;
 mod pack;
 mod rowwise;
 mod simd;
 mod threads;
 
-pub use cache::CacheType;
+use std::sync::Arc;
+
+pub use buffer::Tensor;
+pub use cache::{Cache, CacheType};
 pub use level::Level;
+pub use matrix::{PackedMatrix, Quantize};
+pub use options::{Compute, CpuOptions};
+pub use rowwise::Rotary;
+
+use super::{Activation, Attention, Backend, BackendError, Batch, CacheShape, MatrixSource};
+use crate::weights::{Checkpoint, TensorInfo};
+use attention::Inputs;
+use buffer::Arena;
+use gemm::Gemm;
+use kernels::Kernels;
+use rowwise::Run;
+use threads::{SharedMut, Threads};
+
+/// Computes on the processor with this crate's kernels.
+pub struct CpuBackend {
+    level: Level,
+    kernels: Kernels,
+    threads: Threads,
+    arena: Arc<Arena>,
+    options: CpuOptions,
+}
+
+impl CpuBackend {
+    /// A backend at the processor's own level, unless the options or `MR_CPU` lower it.
+    pub fn new(options: CpuOptions) -> Self {
+        let detected = Level::detect();
+        let lower = |level: &Level| *level <= detected && level.is_supported();
+        let level = options.level.filter(lower).unwrap_or(detected);
+        let available = || std::thread::available_parallelism().map_or(1, usize::from);
+        let threads = Threads::new(options.threads.unwrap_or_else(available).clamp(1, MAX_THREADS));
+        Self { level, kernels: kernels::kernels(level), threads, arena: Arena::new(), options }
+    }
+
+    /// The instruction level that the kernels are for.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    fn run(&self) -> Run<'_> {
+        Run { level: self.level, threads: &self.threads, arena: &self.arena }
+    }
+
+    fn gemm(&self) -> Gemm<'_> {
+        Gemm {
+            kernels: &self.kernels,
+            threads: &self.threads,
+            arena: &self.arena,
+            compute: self.options.compute,
+        }
+    }
+}
+
+/// More threads than this are a mistake, not a machine.
+const MAX_THREADS: usize = 1024;
+
+impl std::fmt::Debug for CpuBackend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("CpuBackend")
+            .field("level", &self.level)
+            .field("threads", &self.threads.count())
+            .field("options", &self.options)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Backend for CpuBackend {
+    type Tensor = Tensor;
+    type Matrix = PackedMatrix;
+    type Vector = Vec<f32>;
+    type Rotary = Rotary;
+    type Cache = Cache;
+
+    fn name(&self) -> &'static str {
+        "cpu"
+    }
+
+    fn matrix_bytes(&self, source: &MatrixSource<'_>) -> Result<u64, BackendError> {
+        matrix::planned_bytes(source, self.options.quantize)
+    }
+
+    fn cache_bytes(&self, shape: &CacheShape) -> Option<u64> {
+        cache::bytes(shape, self.options.cache)
+    }
+
+    fn load_matrix(&self, source: &MatrixSource<'_>) -> Result<PackedMatrix, BackendError> {
+        PackedMatrix::load(source, self.options.quantize, &self.threads)
+    }
+
+    fn load_vector(&self, checkpoint: &Checkpoint, tensor: &TensorInfo) -> Result<Vec<f32>, BackendError> {
+        let mut values = vec![0.0f32; tensor.rows() * tensor.cols()];
+        checkpoint.read_rows_f32(tensor, 0..tensor.rows(), &mut values)?;
+        Ok(values)
+    }
+
+    fn new_cache(&self, shape: &CacheShape) -> Result<Cache, BackendError> {
+        Cache::new(shape, self.options.cache)
+    }
+
+    fn embed(&self, table: &PackedMatrix, ids: &[u32]) -> Result<Tensor, BackendError> {
+        if let Some(&id) = ids.iter().find(|&&id| id as usize >= table.rows()) {
+            return Err(BackendError::Index { operation: "embed", index: id as usize, len: table.rows() });
+        }
+        let width = table.cols();
+        let mut out = self.arena.tensor(ids.len(), width)?;
+        let target = SharedMut::new(out.as_mut_slice().as_mut_ptr());
+        self.threads.run(ids.len(), &|row| {
+            // SAFETY: every task writes the row of its number.
+            let out = unsafe { target.slice(row * width, width) };
+            if table.row(ids[row] as usize, out).is_err() {
+                out.fill(f32::NAN);
+            }
+        });
+        Ok(out)
+    }
+
+    fn linear(&self, x: &Tensor, matrix: &PackedMatrix) -> Result<Tensor, BackendError> {
+        self.gemm().multiply(x, matrix)
+    }
+
+    fn rms_norm(&self, x: &Tensor, weight: &Vec<f32>, epsilon: f32) -> Result<Tensor, BackendError> {
+        let mut out = self.arena.tensor(x.rows(), x.width())?;
+        rowwise::rms_norm(self.run(), x.as_slice(), weight, epsilon, out.as_mut_slice())?;
+        Ok(out)
+    }
+
+    fn add_rms_norm(
+        &self,
+        residual: &mut Tensor,
+        delta: &Tensor,
+        weight: &Vec<f32>,
+        epsilon: f32,
+    ) -> Result<Tensor, BackendError> {
+        let mut out = self.arena.tensor(residual.rows(), residual.width())?;
+        let (residual, delta) = (residual.as_mut_slice(), delta.as_slice());
+        rowwise::add_rms_norm(self.run(), residual, delta, weight, epsilon, out.as_mut_slice())?;
+        Ok(out)
+    }
+
+    fn rotary(&self, frequencies: &[f32], scale: f32, positions: &[u32]) -> Result<Rotary, BackendError> {
+        Rotary::new(&self.arena, frequencies, scale, positions)
+    }
+
+    fn attention(
+        &self,
+        qkv: &Tensor,
+        rotary: Option<&Rotary>,
+        cache: &mut Cache,
+        layer: usize,
+        batch: &Batch,
+        attention: &Attention,
+    ) -> Result<Tensor, BackendError> {
+        let mut out = self.arena.tensor(qkv.rows(), attention.heads * attention.head_dim)?;
+        let inputs = Inputs { qkv: qkv.as_slice(), rotary, attention, slopes: None };
+        attention::forward(self.run(), inputs, cache, layer, batch, out.as_mut_slice())?;
+        Ok(out)
+    }
+
+    fn gated_mlp(
+        &self,
+        x: &Tensor,
+        gate_up: &PackedMatrix,
+        down: &PackedMatrix,
+        activation: Activation,
+    ) -> Result<Tensor, BackendError> {
+        let both = self.gemm().multiply(x, gate_up)?;
+        let mut hidden = self.arena.tensor(both.rows(), both.width() / 2)?;
+        rowwise::gated(self.run(), both.as_slice(), both.width() / 2, activation, hidden.as_mut_slice())?;
+        self.gemm().multiply(&hidden, down)
+    }
+
+    fn select_rows(&self, x: &Tensor, rows: &[u32]) -> Result<Tensor, BackendError> {
+        let mut out = self.arena.tensor(rows.len(), x.width())?;
+        let lines = out.as_mut_slice().chunks_exact_mut(x.width().max(1));
+        for (line, &row) in lines.zip(rows) {
+            if row as usize >= x.rows() {
+                let len = x.rows();
+                return Err(BackendError::Index { operation: "select_rows", index: row as usize, len });
+            }
+            line.copy_from_slice(x.row(row as usize));
+        }
+        Ok(out)
+    }
+
+    fn add(&self, residual: &Tensor, delta: &Tensor) -> Result<Tensor, BackendError> {
+        let mut out = self.arena.tensor(residual.rows(), residual.width())?;
+        rowwise::add(self.run(), residual.as_slice(), delta.as_slice(), out.as_mut_slice())?;
+        Ok(out)
+    }
+
+    fn read(&self, x: &Tensor, out: &mut Vec<f32>) -> Result<(), BackendError> {
+        out.clear();
+        out.extend_from_slice(x.as_slice());
+        Ok(())
+    }
+}

@@ -86,9 +86,9 @@ pub(super) fn to_bf16(x: f32) -> u16 {
 ///
 /// The entry point is unsafe: besides what the kernel itself demands, the processor must support the level.
 macro_rules! multiversion {
-    ($(#[$doc:meta])* fn $name:ident $(<$S:ident: $bound:path>)? ($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? = $kernel:ident;) => {
+    ($(#[$doc:meta])* $vis:vis fn $name:ident $(<$S:ident: $bound:path>)? ($($arg:ident: $type:ty),* $(,)?) $(-> $out:ty)? = $kernel:ident;) => {
         $(#[$doc])*
-        pub(in crate::backend::cpu) fn $name $(<$S: $bound>)? (level: $crate::backend::cpu::Level)
+        $vis fn $name $(<$S: $bound>)? (level: $crate::backend::cpu::Level)
             -> unsafe fn($($type),*) $(-> $out)?
         {
             #[cfg(target_arch = "x86_64")]

@@ -224,7 +224,9 @@ impl<T> SharedMut<T> {
     /// They must exist for as long as the result is used, and nobody else may use them meanwhile.
     pub(super) unsafe fn slice<'a>(self, at: usize, len: usize) -> &'a mut [T] {
         // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts_mut(self.at(at), len) }
+        let first = unsafe { self.at(at) };
+        // SAFETY: the caller's promise.
+        unsafe { std::slice::from_raw_parts_mut(first, len) }
     }
 }
 

@@ -17,7 +17,7 @@ pub(super) struct Merge {
 
 multiversion! {
     /// Takes the part into the total. A row that has seen nothing in one of them is that of the other, bit for bit.
-    fn merger(merge: &Merge) = add_part;
+    pub(super) fn merger(merge: &Merge) = add_part;
 }
 
 #[inline(always)]
@@ -62,7 +62,7 @@ pub(super) struct Finish {
 
 multiversion! {
     /// Divides a row's values by its sum of weights.
-    fn finisher(finish: &Finish) = divide;
+    pub(super) fn finisher(finish: &Finish) = divide;
 }
 
 #[inline(always)]
@@ -90,7 +90,7 @@ pub(super) struct Query {
 
 multiversion! {
     /// Copies a query, rotated.
-    fn rotator(query: &Query) = rotate;
+    pub(super) fn rotator(query: &Query) = rotate;
 }
 
 #[inline(always)]

@@ -7,19 +7,19 @@
 
 #![allow(clippy::multiple_unsafe_ops_per_block)] // Addresses into pools and scratch, several at a time.
 
+mod full;
 mod merge;
 mod scratch;
 mod tile;
 mod units;
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use super::super::{Attention, BLOCK_TOKENS, BackendError, Batch, Span};
-use super::buffer::{AlignedBytes, Arena};
-use super::cache::{self, Bf16, Cache, CacheType, F16, F32, Layer, Layout, Q8};
-use super::rowwise::Rotary;
-use super::{Level, threads::Threads};
+use super::cache::{self, Bf16, Cache, CacheType, F16, F32, Layout, Q8, Target};
+use super::rowwise::{Rotary, Run};
+#[allow(unused_imports)] // for encoders, which nothing serves yet
+pub(super) use full::full;
 use merge::{Finish, Merge, Query};
 use scratch::Scratch;
 use tile::{BLOCKS, ROWS, State, TOKENS, Tile};
@@ -35,14 +35,6 @@ const UNITS_PER_THREAD: usize = 4;
 
 /// The most elements that results of spread partitions may take; beyond it, a unit computes its partitions itself.
 const MAX_PARTIALS: usize = 16 << 20;
-
-/// What operations run with.
-#[derive(Clone, Copy)]
-pub(super) struct Run<'a> {
-    pub(super) level: Level,
-    pub(super) threads: &'a Threads,
-    pub(super) arena: &'a Arc<Arena>,
-}
 
 /// What a step attends with.
 #[derive(Clone, Copy)]
@@ -83,6 +75,12 @@ impl Inputs<'_> {
         }
         Ok(rows)
     }
+
+    /// Where keys and values are written from.
+    pub(super) fn source(&self) -> cache::Source<'_> {
+        let &Self { qkv, rotary, attention, .. } = self;
+        cache::Source { qkv, width: attention.qkv_width(), heads: attention.heads, rotary }
+    }
 }
 
 /// Causal attention over the paged cache: writes the step's keys and values to `layer`, rotated, and lets every row
@@ -110,18 +108,12 @@ pub(super) fn forward(
         }
     }
     cache.check(batch, rows)?;
-    let source = cache::Source {
-        qkv: inputs.qkv,
-        width: inputs.attention.qkv_width(),
-        heads: inputs.attention.heads,
-        rotary: inputs.rotary,
-    };
     let mut rotated = run.arena.elements(kv_heads * padded)?;
-    cache::write((run.level, run.threads), &source, cache, layer, batch, rotated.as_mut_slice())?;
-    let len = cache.layers.len();
-    let pools = cache.layers.get(layer).ok_or(BackendError::Index { operation, index: layer, len })?;
-    let pools = Pools::new(pools, cache.layout, cache.kind);
-    attend(run, inputs, pools, &batch.spans, &batch.blocks, Sight::Before, out)
+    let target = cache.target(layer, rotated.as_mut_slice())?;
+    let tables = (&batch.spans[..], &batch.blocks[..]);
+    // SAFETY: the batch was checked against the cache.
+    unsafe { cache::write((run.level, run.threads), &inputs.source(), target, tables) };
+    attend(run, inputs, target.into(), tables, Sight::Before, out)
 }
 
 /// Where keys and values are.
@@ -136,19 +128,12 @@ struct Pools {
     value_scales: *const f32,
 }
 
-impl Pools {
-    fn new(layer: &Layer, layout: Layout, kind: CacheType) -> Self {
-        let scales = |pool: &AlignedBytes| {
-            if pool.len() == 0 { std::ptr::null() } else { pool.as_ptr().cast() }
-        };
-        Self {
-            layout,
-            kind,
-            keys: layer.keys.as_ptr(),
-            values: layer.values.as_ptr(),
-            key_scales: scales(&layer.key_scales),
-            value_scales: scales(&layer.value_scales),
-        }
+impl From<Target> for Pools {
+    fn from(target: Target) -> Self {
+        let Target { layout, kind, keys, values, key_scales, value_scales, .. } = target;
+        let scales = |pool: *mut f32| if kind.has_scales() { pool.cast_const() } else { std::ptr::null() };
+        let (key_scales, value_scales) = (scales(key_scales), scales(value_scales));
+        Self { layout, kind, keys, values, key_scales, value_scales }
     }
 }
 
@@ -158,6 +143,7 @@ enum Sight {
     /// The positions up to its own, within the window.
     Before,
     /// Every position of its span.
+    #[allow(dead_code)] // for encoders, which nothing serves yet
     All,
 }
 
@@ -184,8 +170,7 @@ fn attend(
     run: Run<'_>,
     inputs: Inputs<'_>,
     pools: Pools,
-    spans: &[Span],
-    tables: &[u32],
+    (spans, tables): (&[Span], &[u32]),
     sight: Sight,
     out: &mut [f32],
 ) -> Result<(), BackendError> {

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+use super::super::buffer::Arena;
+use super::super::{Level, threads::Threads};
 use super::*;
 use crate::backend::CacheShape;
 
@@ -336,5 +338,104 @@ fn what_does_not_fit_is_an_error() {
     assert!(!attempt(&good, 0, &[1, 0], &|batch| batch.spans[0].blocks = 0..3));
     for (heads, kv_heads, head_dim) in [(1, 1, 4), (1, 0, 2), (0, 1, 2), (3, 2, 2), (1, 1, 0), (2, 1, 1)] {
         assert!(!attempt(&Attention { heads, kv_heads, head_dim, ..good }, 0, &[1, 0], &|_| {}));
+    }
+}
+
+#[test]
+fn full_attention_sees_the_whole_span_and_nothing_else() {
+    let mut numbers = Numbers(6);
+    let (one, three) = (Threads::new(1), Threads::new(3));
+    for (heads, kv_heads, head_dim) in [(2, 2, 32), (3, 1, 24), (1, 1, 5)] {
+        let attention = attention(heads, kv_heads, head_dim, None);
+        let width = attention.qkv_width();
+        let lens = [70, 1, 16, 600];
+        let total = lens.iter().sum::<usize>();
+        let qkv = numbers.take(total * width);
+        let attend = |level: Level, threads: &Threads, qkv: &[f32], lens: &[usize]| {
+            let arena = Arena::new();
+            // What the arena lends has been used before.
+            arena.elements::<f32>(1 << 20).unwrap().as_mut_slice().fill(f32::NAN);
+            let mut batch = Batch::default();
+            lens.iter().for_each(|&len| batch.push(&vec![0; len], 0, &[], 0));
+            let mut out = vec![f32::NAN; batch.rows() * heads * head_dim];
+            let inputs = Inputs { qkv, rotary: None, attention: &attention, slopes: None };
+            full(Run { level, threads, arena: &arena }, inputs, &batch.spans, &mut out).unwrap();
+            out
+        };
+        let mut expected = None;
+        for level in Level::supported() {
+            for threads in [&one, &three] {
+                let together = attend(level, threads, &qkv, &lens);
+                let mut first = 0;
+                for len in lens {
+                    let alone = attend(level, threads, &qkv[first * width..(first + len) * width], &[len]);
+                    let of_row = heads * head_dim;
+                    assert!(bits(&alone) == bits(&together[first * of_row..(first + len) * of_row]));
+                    first += len;
+                }
+                assert!(bits(expected.get_or_insert(together.clone())) == bits(&together), "{level:?}");
+            }
+        }
+        let mut found = expected.unwrap().into_iter();
+        let mut first = 0;
+        for len in lens {
+            let rows = &qkv[first * width..(first + len) * width];
+            let part = |row: usize, at: usize| {
+                let at = row * width + at * head_dim;
+                rows[at..at + head_dim].iter().map(|&x| f64::from(x))
+            };
+            for (row, head) in (0..len).flat_map(|row| (0..heads).map(move |head| (row, head))) {
+                let kv_head = head / (heads / kv_heads);
+                let weight = |at: usize| {
+                    let dot: f64 = part(row, head).zip(part(at, heads + kv_head)).map(|(q, k)| q * k).sum();
+                    (dot * f64::from(attention.scale)).exp()
+                };
+                let weights: Vec<f64> = (0..len).map(weight).collect();
+                let sum: f64 = weights.iter().sum();
+                let mut exact = vec![0.0; head_dim];
+                for (at, weight) in weights.iter().enumerate() {
+                    let values = part(at, heads + kv_heads + kv_head);
+                    exact.iter_mut().zip(values).for_each(|(exact, v)| *exact += weight / sum * v);
+                }
+                for exact in exact {
+                    let found = f64::from(found.next().unwrap());
+                    assert!((exact - found).abs() < 4e-6, "{len} rows, row {row}: {exact} {found}");
+                }
+            }
+            first += len;
+        }
+    }
+}
+
+/// The reference backend on the same inputs: both are `f32`, and sum in different orders.
+#[cfg(feature = "candle")]
+#[test]
+fn candle_finds_the_same() {
+    use crate::backend::{Backend, candle::CandleBackend};
+    use candle_core::{Device, Tensor};
+
+    let threads = Threads::new(2);
+    for (heads, kv_heads, head_dim, window) in [(4, 2, 64, None), (3, 1, 24, Some(12)), (2, 2, 80, Some(150))]
+    {
+        let attention = attention(heads, kv_heads, head_dim, window);
+        let total = 200;
+        let qkv = Numbers(11).take(total * attention.qkv_width());
+        let reference = CandleBackend::cpu();
+        let shape = CacheShape { layers: 1, kv_heads, head_dim, blocks: 13 };
+        let mut batch = Batch::default();
+        batch.push(&vec![0; total], 0, &(0..13).collect::<Vec<u32>>(), 0);
+        for level in Level::supported() {
+            let feed = Feed::new(level, &threads, CacheType::F32, attention);
+            let rotary = reference.rotary(&feed.frequencies(), 1.0, &batch.positions).unwrap();
+            let x = Tensor::from_slice(&qkv, (total, attention.qkv_width()), &Device::Cpu).unwrap();
+            let mut cache = reference.new_cache(&shape).unwrap();
+            let out = reference.attention(&x, Some(&rotary), &mut cache, 0, &batch, &attention).unwrap();
+            let mut expected = Vec::new();
+            reference.read(&out, &mut expected).unwrap();
+            let found = feed.outputs(&qkv, &[150, 1, 49]);
+            let differences = expected.iter().zip(&found).map(|(e, f)| (e - f).abs());
+            let worst = differences.fold(0.0, f32::max);
+            assert!(worst < 4e-6 && found.iter().all(|x| x.is_finite()), "{attention:?} {level:?}: {worst}");
+        }
     }
 }

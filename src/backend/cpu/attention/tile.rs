@@ -3,6 +3,7 @@
 //! A row's numbers come from the same operations in the same order whatever rows stand beside it: a score is one
 //! chain of fused products along the head, a value one chain along the positions that the row sees.
 
+#![allow(clippy::needless_range_loop)] // Register tiles: the numbers are also those of rows and columns in memory.
 #![allow(clippy::multiple_unsafe_ops_per_block)] // Kernels: every line is an access through a pointer.
 
 use super::super::super::BLOCK_TOKENS;
@@ -109,7 +110,7 @@ impl Tile {
 
 multiversion! {
     /// Takes the tile into the state of every row.
-    fn attender<S: Stored>(tile: &Tile) = attend;
+    pub(super) fn attender<S: Stored>(tile: &Tile) = attend;
 }
 
 #[inline(always)]
@@ -135,19 +136,25 @@ unsafe fn attend<L: Lanes, S: Stored>(tile: &Tile) {
 unsafe fn widen<L: Lanes, S: Stored>(tile: &mut Tile) {
     // SAFETY: the tile's pointers are as long as it says.
     unsafe {
-        let copy = |from: *const u8, to: *mut f32, len: usize| {
-            for at in (0..len).step_by(LANES) {
-                S::load::<L>(from.cast::<S::Raw>().add(at)).store(to.add(at));
-            }
-        };
         for block in 0..BLOCKS {
             let (key_len, value_len) = (tile.head_dim * BLOCK_TOKENS, tile.padded * BLOCK_TOKENS);
             let (keys, values) =
                 (tile.wide_keys.add(block * key_len), tile.wide_values.add(block * value_len));
-            copy(tile.keys[block], keys, key_len);
-            copy(tile.values[block], values, value_len);
+            widen_some::<L, S>(tile.keys[block], keys, key_len);
+            widen_some::<L, S>(tile.values[block], values, value_len);
             tile.keys[block] = keys.cast();
             tile.values[block] = values.cast();
+        }
+    }
+}
+
+/// Widens `len` elements, whole vectors.
+#[inline(always)]
+unsafe fn widen_some<L: Lanes, S: Stored>(from: *const u8, to: *mut f32, len: usize) {
+    // SAFETY: the caller's promise.
+    unsafe {
+        for at in (0..len).step_by(LANES) {
+            S::load::<L>(from.cast::<S::Raw>().add(at)).store(to.add(at));
         }
     }
 }

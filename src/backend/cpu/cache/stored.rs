@@ -1,5 +1,7 @@
 //! Element types of the cache: how sixteen of them are read and written.
 
+#![allow(clippy::multiple_unsafe_ops_per_block)] // Kernels: every line is an access through a pointer.
+
 use super::super::simd::{LANES, Lanes, to_bf16};
 
 /// An element type of the cache.
@@ -89,7 +91,9 @@ impl Stored for Bf16 {
         // SAFETY: the caller's promise.
         unsafe {
             values.store(lanes.as_mut_ptr());
-            to.cast::<[u16; LANES]>().write_unaligned(lanes.map(to_bf16));
+            for (at, &value) in lanes.iter().enumerate() {
+                to.add(at).write(to_bf16(value));
+            }
         }
     }
 }

@@ -2,12 +2,12 @@
 
 #![allow(clippy::multiple_unsafe_ops_per_block)] // Kernels: every line is an access through a pointer.
 
-use super::super::super::{BLOCK_TOKENS, BackendError, Batch};
+use super::super::super::{BLOCK_TOKENS, Span};
 use super::super::rowwise::Rotary;
 use super::super::rowwise::rotary::rotated;
 use super::super::simd::{LANES, Lanes, multiversion};
 use super::super::{Level, threads::Threads};
-use super::{Bf16, Cache, CacheType, F16, F32, Layout, Q8, Stored};
+use super::{Bf16, CacheType, F16, F32, Layout, Q8, Stored};
 
 /// Rows of queries, keys and values side by side, and where keys begin.
 #[derive(Clone, Copy)]
@@ -38,49 +38,46 @@ pub(in super::super) struct Slot {
     value_scale: *mut f32,
 }
 
-// What is shared between threads: every task writes its own head's cells.
-struct Pools {
-    keys: *mut u8,
-    values: *mut u8,
-    key_scales: *mut f32,
-    value_scales: *mut f32,
-    scratch: *mut f32,
+/// The pools of one layer, to write to: every task writes its own head's cells.
+#[derive(Clone, Copy)]
+pub(in super::super) struct Target {
+    pub(in super::super) layout: Layout,
+    pub(in super::super) kind: CacheType,
+    pub(in super::super) keys: *mut u8,
+    pub(in super::super) values: *mut u8,
+    /// Unused by types without scales.
+    pub(in super::super) key_scales: *mut f32,
+    pub(in super::super) value_scales: *mut f32,
+    /// Room for a head per key and value head.
+    pub(in super::super) scratch: *mut f32,
 }
-// SAFETY: tasks write disjoint parts: the cells and the scratch of one head each.
-unsafe impl Sync for Pools {}
 
-/// Writes the keys and values of every row of the batch to `layer` of the cache. `batch` was checked against the
-/// cache; `scratch` has `kv_heads * padded` elements.
-pub(in super::super) fn write(
+// SAFETY: tasks write disjoint parts: the cells and the scratch of one head each.
+unsafe impl Sync for Target {}
+
+/// Writes the keys and values of every row of the spans.
+///
+/// # Safety
+/// The pools must hold every block of the spans' tables, which must cover the spans' positions, and `scratch` have
+/// room for `kv_heads * padded` values.
+pub(in super::super) unsafe fn write(
     (level, threads): (Level, &Threads),
     source: &Source<'_>,
-    cache: &mut Cache,
-    layer: usize,
-    batch: &Batch,
-    scratch: &mut [f32],
-) -> Result<(), BackendError> {
-    let len = cache.layers.len();
-    let operation = "attention";
-    let pools = cache.layers.get_mut(layer).ok_or(BackendError::Index { operation, index: layer, len })?;
-    let pools = Pools {
-        keys: pools.keys.as_mut_ptr(),
-        values: pools.values.as_mut_ptr(),
-        key_scales: pools.key_scales.as_mut_ptr().cast(),
-        value_scales: pools.value_scales.as_mut_ptr().cast(),
-        scratch: scratch.as_mut_ptr(),
-    };
-    let pools = &pools;
-    let put = match cache.kind {
+    target: Target,
+    (spans, tables): (&[Span], &[u32]),
+) {
+    let put = match target.kind {
         CacheType::F16 => putter::<F16>(level),
         CacheType::Bf16 => putter::<Bf16>(level),
         CacheType::F32 => putter::<F32>(level),
         CacheType::Q8 => putter::<Q8>(level),
     };
-    let (layout, scaled) = (cache.layout, cache.kind.has_scales());
+    let (layout, scaled) = (target.layout, target.kind.has_scales());
     let Layout { kv_heads, head_dim, padded, size } = layout;
+    let target = &target;
     threads.run(kv_heads, &|head| {
-        for span in &batch.spans {
-            let table = &batch.blocks[span.blocks.clone()];
+        for span in spans {
+            let table = &tables[span.blocks.clone()];
             for (position, row) in (span.start..).zip(span.rows.clone()) {
                 let (block, token) = (table[position / BLOCK_TOKENS] as usize, position % BLOCK_TOKENS);
                 let cell = layout.cell(block, head);
@@ -99,17 +96,16 @@ pub(in super::super) fn write(
                         head_dim,
                         cos,
                         sin,
-                        scratch: pools.scratch.add(head * padded),
-                        to_key: pools.keys.add(cell * layout.key_bytes() + token * size),
-                        to_value: pools.values.add(cell * layout.value_bytes() + token * padded * size),
-                        key_scale: scale(pools.key_scales),
-                        value_scale: scale(pools.value_scales),
+                        scratch: target.scratch.add(head * padded),
+                        to_key: target.keys.add(cell * layout.key_bytes() + token * size),
+                        to_value: target.values.add(cell * layout.value_bytes() + token * padded * size),
+                        key_scale: scale(target.key_scales),
+                        value_scale: scale(target.value_scales),
                     });
                 }
             }
         }
     });
-    Ok(())
 }
 
 multiversion! {

@@ -64,6 +64,9 @@ pub(super) type Bf16Panels = unsafe fn(
     out_stride: usize,
 );
 
+/// Rounds one row to int8: the integers, then scales and sums as [`Int8Rows`] has them.
+pub(super) type QuantizeRow = fn(x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [i32]);
+
 /// The kernels of one level.
 #[derive(Clone, Copy)]
 pub(super) struct Kernels {
@@ -75,7 +78,7 @@ pub(super) struct Kernels {
     /// BF16 dot products, where the processor has them.
     pub(super) bf16_dot: Option<Bf16Panels>,
     /// One row to int8: `q` and `scales` and `sums` of its groups. The width is a multiple of 32.
-    pub(super) quantize: fn(x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [i32]),
+    pub(super) quantize: QuantizeRow,
     /// One row rounded to BF16, to nearest even; `out` may be one longer than `x` and is then closed with zero.
     pub(super) to_bf16: fn(x: &[f32], out: &mut [u16]),
 }

@@ -20,7 +20,7 @@ impl PackedMatrix {
     ///
     /// # Errors
     /// Tensors of different widths, or that cannot be read, packed or quantized.
-    pub(crate) fn load(
+    pub(in crate::backend::cpu) fn load(
         source: &MatrixSource<'_>,
         quantize: Quantize,
         threads: &Threads,

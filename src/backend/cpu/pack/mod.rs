@@ -40,7 +40,8 @@ use crate::weights::DType;
 
 pub(crate) use decode::{Codes, Scales};
 pub(crate) use layout::{Format, Layout, Visit, visit};
-pub(crate) use quantize::{Quantize, quantize_row};
+pub use quantize::Quantize;
+pub(crate) use quantize::quantize_row;
 
 /// Output rows of a panel.
 pub(super) const PANEL: usize = 16;

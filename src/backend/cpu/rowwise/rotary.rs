@@ -1,5 +1,7 @@
 //! Rotary position embedding (Su et al., 2021) over half-split pairs.
 
+#![allow(clippy::multiple_unsafe_ops_per_block)] // Kernels: every line is an access through a pointer.
+
 use std::sync::Arc;
 
 use super::super::super::BackendError;

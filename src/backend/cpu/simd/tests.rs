@@ -4,7 +4,7 @@ use super::*;
 use crate::backend::cpu::Level;
 
 /// Inputs and outputs of one vector through everything that a vector can do.
-pub(in crate::backend::cpu) struct Everything {
+struct Everything {
     a: [f32; LANES],
     b: [f32; LANES],
     f16: [u16; LANES],

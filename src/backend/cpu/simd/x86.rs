@@ -121,6 +121,25 @@ impl Lanes for Zmm {
     }
 }
 
+/// Rounded to the nearest 16-bit integers, ties to even.
+#[inline(always)]
+unsafe fn words_of_8(x: __m256) -> __m128i {
+    // SAFETY: the caller has AVX2.
+    unsafe {
+        let x = _mm256_cvtps_epi32(x);
+        _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256::<1>(x))
+    }
+}
+
+/// `2^exponent`, for exponents that make a normal number.
+#[inline(always)]
+unsafe fn powers_of_8(exponent: __m256i) -> __m256 {
+    // SAFETY: the caller has AVX2.
+    unsafe {
+        _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(exponent, _mm256_set1_epi32(127))))
+    }
+}
+
 /// `x * 2^exponent` in two steps, of which only the last can round: 2^-150 is no number of its own.
 #[inline(always)]
 unsafe fn scale_8_by_power(x: __m256, exponent: __m256) -> __m256 {
@@ -128,9 +147,7 @@ unsafe fn scale_8_by_power(x: __m256, exponent: __m256) -> __m256 {
     unsafe {
         let exponent = _mm256_cvtps_epi32(exponent);
         let half = _mm256_srai_epi32::<1>(exponent);
-        let bias = _mm256_set1_epi32(127);
-        let power = |e: __m256i| _mm256_castsi256_ps(_mm256_slli_epi32::<23>(_mm256_add_epi32(e, bias)));
-        _mm256_mul_ps(_mm256_mul_ps(x, power(half)), power(_mm256_sub_epi32(exponent, half)))
+        _mm256_mul_ps(_mm256_mul_ps(x, powers_of_8(half)), powers_of_8(_mm256_sub_epi32(exponent, half)))
     }
 }
 
@@ -147,21 +164,24 @@ impl Lanes for Ymm {
             Self(low, _mm256_maskload_ps(from.wrapping_add(8), range_mask(8, 0, count)))
         }
         fn load_f16(from: *const u16) -> Self {
-            let half = |at: usize| _mm256_cvtph_ps(_mm_loadu_si128(from.add(at).cast()));
-            Self(half(0), half(8))
+            Self(
+                _mm256_cvtph_ps(_mm_loadu_si128(from.cast())),
+                _mm256_cvtph_ps(_mm_loadu_si128(from.add(8).cast())),
+            )
         }
         fn load_bf16(from: *const u16) -> Self {
-            let half = |at: usize| {
-                let bits = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.add(at).cast()));
-                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(bits))
-            };
-            Self(half(0), half(8))
+            let low = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+            let high = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.add(8).cast()));
+            Self(
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(low)),
+                _mm256_castsi256_ps(_mm256_slli_epi32::<16>(high)),
+            )
         }
         fn load_i8(from: *const i8) -> Self {
-            let half = |at: usize| {
-                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.add(at).cast())))
-            };
-            Self(half(0), half(8))
+            Self(
+                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.cast()))),
+                _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(from.add(8).cast()))),
+            )
         }
         fn store(self, to: *mut f32) {
             _mm256_storeu_ps(to, self.0);
@@ -176,11 +196,7 @@ impl Lanes for Ymm {
             _mm_storeu_si128(to.add(8).cast(), _mm256_cvtps_ph::<_MM_FROUND_TO_NEAREST_INT>(self.1));
         }
         fn store_i8(self, to: *mut i8) {
-            let words = |x: __m256| {
-                let x = _mm256_cvtps_epi32(x);
-                _mm_packs_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256::<1>(x))
-            };
-            _mm_storeu_si128(to.cast(), _mm_packs_epi16(words(self.0), words(self.1)));
+            _mm_storeu_si128(to.cast(), _mm_packs_epi16(words_of_8(self.0), words_of_8(self.1)));
         }
         fn add(self, other: Self) -> Self {
             Self(_mm256_add_ps(self.0, other.0), _mm256_add_ps(self.1, other.1))
@@ -218,10 +234,9 @@ impl Lanes for Ymm {
             )
         }
         fn in_range_or(self, first: usize, end: usize, other: Self) -> Self {
-            let mask = |offset: i32| _mm256_castsi256_ps(range_mask(offset, first, end));
             Self(
-                _mm256_blendv_ps(other.0, self.0, mask(0)),
-                _mm256_blendv_ps(other.1, self.1, mask(8)),
+                _mm256_blendv_ps(other.0, self.0, _mm256_castsi256_ps(range_mask(0, first, end))),
+                _mm256_blendv_ps(other.1, self.1, _mm256_castsi256_ps(range_mask(8, first, end))),
             )
         }
         fn scale_by_power(self, exponent: Self) -> Self {

@@ -11,8 +11,8 @@ const PREFETCH: usize = 2048;
 /// Rows of a tile with one panel: 12 registers of sums, 2 of weights, 1 of activations.
 const ROWS: usize = 6;
 
-/// Rows that are computed with two panels at once: sums of so few rows would wait for each other.
-const LOW: usize = 3;
+/// Up to so many rows are computed with two panels at once: the sums of one would wait for each other.
+const LOW: usize = 2;
 
 /// A float format as it is packed.
 ///
@@ -111,6 +111,7 @@ struct Rows {
 /// The processor must have this level's features; `panel` must point to `panels` packed panels of `cols` inputs, `x`
 /// to `rows` rows of `cols` values, `out` to `rows` rows of `16 * panels` values that nobody else uses.
 #[target_feature(enable = "avx2,fma,f16c")]
+#[allow(clippy::too_many_arguments)] // the signature that all levels share
 pub(super) unsafe fn panels<W: Weights>(
     panel: *const u8,
     panels: usize,
@@ -126,7 +127,7 @@ pub(super) unsafe fn panels<W: Weights>(
     let tiles = rows.div_ceil(ROWS);
     let mut index = 0;
     while index < panels {
-        let pair = rows.div_ceil(tiles) <= LOW && index + 1 < panels;
+        let pair = rows <= LOW && index + 1 < panels;
         let mut row = 0;
         for tile in 0..tiles {
             let height = (rows - row).div_ceil(tiles - tile);
@@ -141,12 +142,11 @@ pub(super) unsafe fn panels<W: Weights>(
                 };
                 let first = row == 0;
                 match (height, pair) {
-                    (1, false) => few_rows::<W, 1, 1>(at, panel_bytes, cols, rows, first),
                     (1, true) => few_rows::<W, 1, 2>(at, panel_bytes, cols, rows, first),
-                    (2, false) => few_rows::<W, 2, 1>(at, panel_bytes, cols, rows, first),
-                    (2, true) => few_rows::<W, 2, 2>(at, panel_bytes, cols, rows, first),
-                    (3, false) => few_rows::<W, 3, 1>(at, panel_bytes, cols, rows, first),
                     (_, true) => few_rows::<W, LOW, 2>(at, panel_bytes, cols, rows, first),
+                    (1, false) => few_rows::<W, 1, 1>(at, panel_bytes, cols, rows, first),
+                    (2, false) => few_rows::<W, 2, 1>(at, panel_bytes, cols, rows, first),
+                    (3, false) => few_rows::<W, 3, 1>(at, panel_bytes, cols, rows, first),
                     (4, false) => few_rows::<W, 4, 1>(at, panel_bytes, cols, rows, first),
                     (5, false) => few_rows::<W, 5, 1>(at, panel_bytes, cols, rows, first),
                     (_, false) => few_rows::<W, ROWS, 1>(at, panel_bytes, cols, rows, first),

@@ -2,6 +2,8 @@
 
 // Pointer arithmetic and the load that it is for belong together; one comment serves both.
 #![allow(clippy::multiple_unsafe_ops_per_block)]
+// Loops over indices of registers are unrolled; iterators over several arrays at once would hide what goes together.
+#![allow(clippy::needless_range_loop)]
 
 mod activations;
 mod float;

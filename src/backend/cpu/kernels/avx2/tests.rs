@@ -148,3 +148,27 @@ fn integers_are_exact() {
         }
     }
 }
+
+/// A call without rows or panels reads and writes nothing.
+#[test]
+fn nothing_to_do() {
+    if !Level::Avx2.is_supported() {
+        return;
+    }
+    let x = [1.0_f32; 64];
+    let (q, scales, sums) = ([1_i8; 64], [1.0; 2], [16; 4]);
+    let int8_rows =
+        Int8Rows { q: q.as_ptr(), stride: 64, scales: scales.as_ptr(), sums: sums.as_ptr(), groups: 2 };
+    let panel = vec![0; panel_bytes(DType::F32, 64).unwrap()];
+    let mut out = [7.0; PANEL];
+    for (panels, rows) in [(1, 0), (0, 1), (0, 0)] {
+        for kernel in [KERNELS.f32, KERNELS.f16, KERNELS.bf16] {
+            // SAFETY: a panel of 64 inputs, a row of as many and 16 outputs are there; the level is supported.
+            unsafe { kernel(panel.as_ptr(), panels, 64, x.as_ptr(), 64, rows, out.as_mut_ptr(), PANEL) };
+        }
+        let kernel = int8(DType::Q4_0).unwrap();
+        // SAFETY: a panel of 64 inputs, a row of as many and 16 outputs are there; the level is supported.
+        unsafe { kernel(panel.as_ptr(), panels, &int8_rows, rows, out.as_mut_ptr(), PANEL) };
+        assert_eq!(out, [7.0; PANEL]);
+    }
+}

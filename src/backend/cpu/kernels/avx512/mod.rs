@@ -18,7 +18,7 @@ mod tile;
 use crate::weights::DType;
 
 use super::super::level::Level;
-use super::{Bf16Panels, Int8Panels, Kernels};
+use super::{Int8Panels, Kernels};
 use float::FloatWeights;
 
 /// The kernels of a level of AVX-512; `None` for other levels.
@@ -28,7 +28,7 @@ pub(super) fn kernels(level: Level) -> Option<Kernels> {
         Level::Avx512Vnni | Level::Avx512Bf16 => int8_panels::<level::Vnni>,
         _ => return None,
     };
-    let bf16_dot: Option<Bf16Panels> = if level == Level::Avx512Bf16 { Some(bf16_dot) } else { None };
+    let bf16_dot = (level == Level::Avx512Bf16).then_some(bf16_dot as super::Bf16Panels);
     Some(Kernels {
         int8,
         f32: float_panels::<float::F32>,
@@ -56,7 +56,7 @@ fn int8_panels<L: level::Level>(dtype: DType) -> Option<Int8Panels> {
     })
 }
 
-/// [`super::FloatPanels`] of a format.
+/// [`FloatPanels`] of a format.
 #[allow(clippy::too_many_arguments)] // the signature of all kernels
 unsafe fn float_panels<W: FloatWeights>(
     panel: *const u8,
@@ -72,7 +72,7 @@ unsafe fn float_panels<W: FloatWeights>(
     unsafe { float::panels::<W>(panel, panels, cols, x.cast(), 4 * x_stride, rows, out, out_stride) }
 }
 
-/// [`Bf16Panels`].
+/// [`super::Bf16Panels`].
 #[allow(clippy::too_many_arguments)] // the signature of all kernels
 unsafe fn bf16_dot(
     panel: *const u8,

@@ -144,11 +144,14 @@ unsafe fn float_panels<V: Values>(
                     let x = std::slice::from_raw_parts(x.add(row * x_stride + first), len);
                     (x, &mut *out.add(row * out_stride + index * PANEL).cast::<[f32; PANEL]>())
                 };
+                // In registers, where the weights cannot be taken to change with it.
+                let mut sums = *out;
                 for (&x, weights) in x.iter().zip(&weights) {
                     for lane in 0..PANEL {
-                        out[lane] += x * weights[lane];
+                        sums[lane] += x * weights[lane];
                     }
                 }
+                *out = sums;
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::weights::DType;
 
 /// What to do with weights that a file stores as F32, F16 or BF16. Quantized ones stay as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) enum Quantize {
+pub enum Quantize {
     /// Keep them.
     #[default]
     None,
@@ -88,4 +88,21 @@ fn nearest(x: f32, low: f32, high: f32) -> f32 {
 fn inverse(x: f32) -> f32 {
     let inverse = 1.0 / x;
     if inverse.is_finite() { inverse } else { 0.0 }
+}
+
+/// The sum, in eight interleaved parts, because sums in order cannot be vectorized.
+#[inline(always)]
+fn sum<const N: usize>(values: &[f32; N]) -> f32 {
+    let mut parts = [0.0; 8];
+    for values in values.as_chunks::<8>().0 {
+        for lane in 0..8 {
+            parts[lane] += values[lane];
+        }
+    }
+    parts.iter().sum()
+}
+
+#[inline(always)]
+fn product<const N: usize>(a: &[f32; N], b: &[f32; N]) -> [f32; N] {
+    std::array::from_fn(|i| a[i] * b[i])
 }

@@ -1,6 +1,6 @@
 //! 4 bits, superblocks of 256: f16 scales for all, 6-bit scales and minima for 32 elements each.
 
-use super::{inverse, nearest, scale};
+use super::{inverse, nearest, product, scale, sum};
 
 /// Elements with a scale and a minimum of their own.
 const PART: usize = 32;
@@ -48,7 +48,7 @@ pub(super) fn quantize(x: &[f32; 256]) -> [u8; 144] {
 
 /// How much an error of each element counts: large weights more, and small ones not nothing.
 fn importance(x: &[f32; PART]) -> [f32; PART] {
-    let mean_square = x.iter().map(|x| x * x).sum::<f32>() / PART as f32;
+    let mean_square = sum(&product(x, x)) / PART as f32;
     let typical = mean_square.sqrt();
     x.map(|x| typical + x.abs())
 }
@@ -63,18 +63,15 @@ fn best_line(x: &[f32; PART], weights: &[f32; PART]) -> Line {
     if range == 0.0 {
         return Line { step: 0.0, min: -low };
     }
-    let (sum_w, sum_x) = (sum(weights.iter().copied()), sum(products(weights, x)));
+    let (sum_w, sum_x) = (sum(weights), sum(&product(weights, x)));
     let mut best = Line { step: (high - low) / 15.0, min: -low };
     let mut least = loss(x, weights, best);
-    for candidate in -4..=4 {
-        let per_step = range * (15.0 + 0.25 * candidate as f32);
-        let (mut sum_q, mut sum_qq, mut sum_xq) = (0.0, 0.0, 0.0);
-        for (x, weight) in x.iter().zip(weights) {
-            let code = nearest((x - low) * per_step, 0.0, 15.0);
-            sum_q += weight * code;
-            sum_qq += weight * code * code;
-            sum_xq += weight * code * x;
-        }
+    for candidate in -3..=3 {
+        let per_step = range * (15.0 + 0.4 * candidate as f32);
+        let codes = x.map(|x| nearest((x - low) * per_step, 0.0, 15.0));
+        let weighted = product(weights, &codes);
+        let (sum_q, sum_qq) = (sum(&weighted), sum(&product(&weighted, &codes)));
+        let sum_xq = sum(&product(&weighted, x));
         let determinant = inverse(sum_w * sum_qq - sum_q * sum_q);
         let mut line = Line {
             step: (sum_w * sum_xq - sum_x * sum_q) * determinant,
@@ -120,14 +117,7 @@ fn codes(x: &[f32; PART], line: Line) -> [f32; PART] {
 }
 
 fn loss(x: &[f32; PART], weights: &[f32; PART], line: Line) -> f32 {
-    let errors = x.iter().zip(codes(x, line)).map(|(x, code)| x - (line.step * code - line.min));
-    sum(errors.zip(weights).map(|(error, weight)| weight * error * error))
-}
-
-fn products<'a>(a: &'a [f32; PART], b: &'a [f32; PART]) -> impl Iterator<Item = f32> + 'a {
-    a.iter().zip(b).map(|(a, b)| a * b)
-}
-
-fn sum(values: impl Iterator<Item = f32>) -> f32 {
-    values.fold(0.0, |sum, value| sum + value)
+    let codes = codes(x, line);
+    let errors = std::array::from_fn::<f32, PART, _>(|i| x[i] - (line.step * codes[i] - line.min));
+    sum(&product(weights, &product(&errors, &errors)))
 }

@@ -1,6 +1,6 @@
 //! 6 bits, superblocks of 256: an f16 scale for all, signed 8-bit scales for 16 elements each.
 
-use super::{inverse, nearest, scale};
+use super::{inverse, nearest, product, scale, sum};
 
 /// Elements with a scale of their own.
 const PART: usize = 16;
@@ -41,15 +41,11 @@ pub(super) fn quantize(x: &[f32; 256]) -> [u8; 210] {
 fn best_step(x: &[f32; PART]) -> f32 {
     let largest = x.iter().fold(0.0f32, |max, x| if x.abs() > max.abs() { *x } else { max });
     let (mut best, mut most) = (0.0, 0.0);
-    for candidate in -4..=4 {
+    for candidate in -3..=3 {
         // -32 is the code that has no counterpart: the largest value gets it.
-        let per_step = inverse(largest) * -(32.0 + 0.2 * candidate as f32);
-        let (mut products, mut squares) = (0.0, 0.0);
-        for x in x {
-            let code = nearest(x * per_step, -32.0, 31.0);
-            products += x * code;
-            squares += code * code;
-        }
+        let per_step = inverse(largest) * -(32.0 + 0.9 * candidate as f32);
+        let codes = x.map(|x| nearest(x * per_step, -32.0, 31.0));
+        let (products, squares) = (sum(&product(x, &codes)), sum(&product(&codes, &codes)));
         // What the best scale for these codes takes off the squared error.
         let gain = products * products * inverse(squares);
         if gain > most {
@@ -65,8 +61,9 @@ fn codes(x: &[f32; PART], step: f32) -> [f32; PART] {
 }
 
 fn loss(x: &[f32; PART], step: f32) -> f32 {
-    let pairs = x.iter().zip(codes(x, step));
-    pairs.map(|(x, code)| (x - step * code) * (x - step * code)).sum()
+    let codes = codes(x, step);
+    let errors = std::array::from_fn::<f32, PART, _>(|i| x[i] - step * codes[i]);
+    sum(&product(&errors, &errors))
 }
 
 /// Four low bits in the first 128 bytes, two high bits in the next 64.

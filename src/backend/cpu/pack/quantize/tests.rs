@@ -73,8 +73,8 @@ fn check(scale: f32, heavy: bool) {
     assert!(q4 <= plain4, "Q4_K {q4} against {plain4}");
     if !heavy {
         assert!(q8 < 0.0055, "Q8_0 {q8}");
-        assert!(q6 < 0.018, "Q6_K {q6}");
-        assert!(q4 < 0.078, "Q4_K {q4}");
+        assert!(q6 < 0.017, "Q6_K {q6}");
+        assert!(q4 < 0.073, "Q4_K {q4}");
     }
 }
 

@@ -1,0 +1,51 @@
+//! Attention in which every row sees its whole span, as encoders have it: no cache, keys and values of the step alone.
+
+use super::super::super::{BLOCK_TOKENS, BackendError, Span};
+use super::super::cache::{self, CacheType, Layout, Target};
+use super::super::rowwise::Run;
+use super::{Inputs, Sight, attend};
+
+/// Attention of every row over all rows of its span. Keys and values are laid out for the step in `f32` and forgotten.
+/// Of the spans only `rows` count; `out` is `[rows, heads * head_dim]`. The window is not used.
+///
+/// # Errors
+/// Widths that do not fit, or an allocation that fails.
+#[allow(dead_code)] // for encoders, which nothing serves yet
+pub(in super::super) fn full(
+    run: Run<'_>,
+    inputs: Inputs<'_>,
+    spans: &[Span],
+    out: &mut [f32],
+) -> Result<(), BackendError> {
+    let rows = inputs.check(out)?;
+    cache::check_rows(spans, rows)?;
+    let memory = BackendError::Memory { what: "keys and values of a step", bytes: u64::MAX };
+    let (kv_heads, head_dim) = (inputs.attention.kv_heads, inputs.attention.head_dim);
+    let layout = Layout::new(kv_heads, head_dim, size_of::<f32>()).ok_or(memory)?;
+    let mut blocks = 0;
+    let spans: Vec<Span> = spans
+        .iter()
+        .map(|span| {
+            let first = blocks;
+            blocks += span.len().div_ceil(BLOCK_TOKENS);
+            Span { rows: span.rows.clone(), start: 0, blocks: first..blocks }
+        })
+        .collect();
+    let table: Vec<u32> = (0..blocks as u32).collect();
+    let cells = blocks * kv_heads * BLOCK_TOKENS;
+    let mut keys = run.arena.elements::<f32>(cells.saturating_mul(head_dim))?;
+    let mut values = run.arena.elements::<f32>(cells.saturating_mul(layout.padded))?;
+    let mut rotated = run.arena.elements::<f32>(kv_heads * layout.padded)?;
+    let target = Target {
+        layout,
+        kind: CacheType::F32,
+        keys: keys.as_mut_slice().as_mut_ptr().cast(),
+        values: values.as_mut_slice().as_mut_ptr().cast(),
+        key_scales: std::ptr::null_mut(),
+        value_scales: std::ptr::null_mut(),
+        scratch: rotated.as_mut_slice().as_mut_ptr(),
+    };
+    // SAFETY: the pools have a cell for every block of the table, and the table a block for every 16 rows of a span.
+    unsafe { cache::write((run.level, run.threads), &inputs.source(), target, (&spans, &table)) };
+    attend(run, inputs, target.into(), (&spans, &table), Sight::All, out)
+}

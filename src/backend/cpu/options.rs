@@ -1,0 +1,73 @@
+//! How the CPU backend computes and what it keeps.
+
+use serde::Serialize;
+
+use super::cache::CacheType;
+use super::level::Level;
+use super::matrix::Quantize;
+
+/// The numbers that products are computed with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum Compute {
+    /// What each format was made for: int8 activations (a scale per 32 values) for quantized weights, BF16 activations
+    /// for BF16 weights where the processor multiplies those, `f32` for the others.
+    #[default]
+    Auto,
+    /// `f32` throughout; quantized weights are widened panel by panel.
+    F32,
+}
+
+/// Options of [`CpuBackend`](super::CpuBackend).
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CpuOptions {
+    /// The instruction level, if it is to be lower than the processor's.
+    pub level: Option<Level>,
+    /// Threads, the engine's own included; as many as the process may use when `None`.
+    pub threads: Option<usize>,
+    /// The numbers that products are computed with.
+    pub compute: Compute,
+    /// What the cache of keys and values holds.
+    pub cache: CacheType,
+    /// What F32, F16 and BF16 weights become while they are read.
+    pub quantize: Quantize,
+}
+
+impl CpuOptions {
+    /// Sets [`level`](Self::level).
+    #[must_use]
+    pub fn level(mut self, level: Level) -> Self {
+        self.level = Some(level);
+        self
+    }
+
+    /// Sets [`threads`](Self::threads).
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = Some(threads);
+        self
+    }
+
+    /// Sets [`compute`](Self::compute).
+    #[must_use]
+    pub fn compute(mut self, compute: Compute) -> Self {
+        self.compute = compute;
+        self
+    }
+
+    /// Sets [`cache`](Self::cache).
+    #[must_use]
+    pub fn cache(mut self, cache: CacheType) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    /// Sets [`quantize`](Self::quantize).
+    #[must_use]
+    pub fn quantize(mut self, quantize: Quantize) -> Self {
+        self.quantize = quantize;
+        self
+    }
+}
