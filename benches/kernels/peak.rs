@@ -97,34 +97,28 @@ impl Peaks {
 
         let rate = |operations: usize, run: &dyn Fn()| {
             let all = (loops::ROUNDS * loops::WAYS * operations) as f64;
-            Some(all / super::shortest(time, run) / 1e9)
+            all / super::shortest(time, run) / 1e9
         };
         let has = |least: Level| level >= least && least.is_supported();
         Self {
-            f32: has(Level::Avx512)
-                .then(|| {
-                    rate(32, &|| {
-                        // SAFETY: the level has been checked to have these instructions.
-                        black_box(unsafe { loops::fma() });
-                    })
+            f32: has(Level::Avx512).then(|| {
+                rate(32, &|| {
+                    // SAFETY: the processor has the level's instructions.
+                    black_box(unsafe { loops::fma() });
                 })
-                .flatten(),
-            bf16: has(Level::Avx512Bf16)
-                .then(|| {
-                    rate(64, &|| {
-                        // SAFETY: the level has been checked to have these instructions.
-                        black_box(unsafe { loops::bf16() });
-                    })
+            }),
+            bf16: has(Level::Avx512Bf16).then(|| {
+                rate(64, &|| {
+                    // SAFETY: the processor has the level's instructions.
+                    black_box(unsafe { loops::bf16() });
                 })
-                .flatten(),
-            int8: has(Level::Avx512Vnni)
-                .then(|| {
-                    rate(128, &|| {
-                        // SAFETY: the level has been checked to have these instructions.
-                        black_box(unsafe { loops::int8() });
-                    })
+            }),
+            int8: has(Level::Avx512Vnni).then(|| {
+                rate(128, &|| {
+                    // SAFETY: the processor has the level's instructions.
+                    black_box(unsafe { loops::int8() });
                 })
-                .flatten(),
+            }),
         }
     }
 
@@ -138,7 +132,7 @@ impl Peaks {
 pub(crate) fn read(level: Level, bytes: &[u8]) -> i64 {
     #[cfg(target_arch = "x86_64")]
     if level >= Level::Avx512 && Level::Avx512.is_supported() {
-        // SAFETY: the level has been checked to have these instructions.
+        // SAFETY: the processor has the level's instructions.
         return unsafe { loops::read(bytes) };
     }
     let _ = level;

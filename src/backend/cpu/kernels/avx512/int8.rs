@@ -6,11 +6,13 @@ use std::mem::MaybeUninit;
 use super::super::Int8Rows;
 use super::format::{Format, Weights};
 use super::level::Level;
-use super::rows::{GROUPS, ROWS, Rows};
+use super::rows::{ROWS, Rows, capacity};
 use super::tile::Tile;
 
 /// Panels that share a chunk of activations.
 const PANELS: usize = 4;
+/// How many groups before they are needed weights are brought into the cache.
+const AHEAD: usize = 16;
 /// The most rows of a tile over unpacked weights, two panels wide: twelve sums, twelve outputs, two weights and an
 /// activation are 27 of 32 registers.
 const WIDE_ROWS: usize = 6;
@@ -59,18 +61,22 @@ unsafe fn few_rows<L: Level, F: Format>(
     let mut filled = Rows::uninit();
     // SAFETY: it holds nothing that has to be initialised.
     let filled = unsafe { filled.assume_init_mut() };
+    let capacity = capacity(rows.clamp(1, ROWS));
+    // Where all groups fit, the panels are read from front to back.
+    let straight = x.groups <= capacity;
+    let chunk = if straight { capacity } else { capacity.min(AHEAD) };
     for first_panel in (0..panels).step_by(PANELS) {
         let end = (first_panel + PANELS).min(panels);
-        for first in (0..x.groups).step_by(GROUPS) {
-            let groups = (x.groups - first).min(GROUPS);
+        for first in (0..x.groups).step_by(chunk) {
+            let groups = (x.groups - first).min(chunk);
             // SAFETY: groups and rows of `x`.
             unsafe { L::fill::<F>(filled, x, 0, rows, first, groups) };
             let at = |index: usize| {
                 // The chunk after the last panel's is the first panel's next one.
                 let (index, first) = if index < end {
                     (index, first)
-                } else if first + GROUPS < x.groups {
-                    (first_panel, first + GROUPS)
+                } else if first + chunk < x.groups {
+                    (first_panel, first + chunk)
                 } else {
                     (end, 0)
                 };
@@ -85,7 +91,11 @@ unsafe fn few_rows<L: Level, F: Format>(
                     out: out.wrapping_add(16 * index),
                     out_stride,
                     add: first > 0,
-                    next: at(index + 1),
+                    next: if straight {
+                        at(index).wrapping_add(AHEAD * F::BYTES / F::GROUPS)
+                    } else {
+                        at(index + 1)
+                    },
                     next_bytes: F::BYTES,
                 };
                 // SAFETY: a chunk of one panel, and as many rows as were filled.

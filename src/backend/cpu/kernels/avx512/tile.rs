@@ -103,12 +103,12 @@ unsafe fn group<L: Level, W: Weights, const R: usize, const P: usize>(
         let mut first = [[_mm512_setzero_si512(); P]; R];
         let mut second = [[_mm512_setzero_si512(); P]; R];
         for row in 0..R {
-            let start = rows.start(row, W::SCALES * x_group);
+            let start = rows.start::<R>(row, W::SCALES * x_group);
             for p in 0..P {
                 first[row][p] = start;
             }
             if W::SCALES == 2 {
-                let start = rows.start(row, 2 * x_group + 1);
+                let start = rows.start::<R>(row, 2 * x_group + 1);
                 for p in 0..P {
                     second[row][p] = start;
                 }
@@ -125,7 +125,7 @@ unsafe fn group<L: Level, W: Weights, const R: usize, const P: usize>(
                     }
                 }
                 for row in 0..R {
-                    let x = rows.step::<$s>(row, x_group);
+                    let x = rows.step::<$s, R>(row, x_group);
                     for p in 0..P {
                         sums[row][p] = L::dot(sums[row][p], weights[p], x, W::SIGNED);
                     }
@@ -136,7 +136,7 @@ unsafe fn group<L: Level, W: Weights, const R: usize, const P: usize>(
         for p in 0..P {
             let scales = W::scales(blocks[p], heads[p], group);
             for row in 0..R {
-                let x_scale = rows.scale(row, x_group);
+                let x_scale = rows.scale::<R>(row, x_group);
                 let (first, second) = (first[row][p], second[row][p]);
                 out[row][p] = if W::SCALES == 1 {
                     let sum = if apart { _mm512_add_epi32(first, second) } else { first };
@@ -153,7 +153,7 @@ unsafe fn group<L: Level, W: Weights, const R: usize, const P: usize>(
                 let adds = W::adds(blocks[p], heads[p], group);
                 for half in 0..W::SCALES {
                     for row in 0..R {
-                        let sum = rows.sum(row, W::SCALES * x_group + half);
+                        let sum = rows.sum::<R>(row, W::SCALES * x_group + half);
                         out[row][p] = _mm512_fmadd_ps(adds[half], sum, out[row][p]);
                     }
                 }
