@@ -8,7 +8,8 @@ use model_runtime::{Clock, SystemClock};
 fuzz_target!(|source: &str| {
     let tokens = TemplateTokens::new("<s>".to_owned(), "</s>".to_owned());
     let Ok(template) = ChatTemplate::new(source, tokens) else { return };
-    let messages = serde_json::json!([{"role": "system", "content": "Be kind."}, {"role": "user", "content": null}]);
+    let messages =
+        serde_json::json!([{"role": "system", "content": "Be kind."}, {"role": "user", "content": null}]);
     let _ = template.render(&TemplateInput {
         messages: &messages,
         tools: Some(&serde_json::json!([{"type": "function", "function": {"name": "f", "x": [1.5, -2]}}])),

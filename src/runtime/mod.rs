@@ -138,7 +138,9 @@ impl ModelRuntime {
         let available = self.inner.budget.available();
         match &options.backend {
             BackendChoice::Cpu(cpu) => {
-                LoadPlan::new(&sources, &CpuBackend::new(cpu.clone()), options, available)
+                // A plan computes nothing: no threads for it.
+                let backend = CpuBackend::new(cpu.clone().threads(1));
+                LoadPlan::new(&sources, &backend, options, available)
             }
             #[cfg(feature = "candle")]
             BackendChoice::Candle => LoadPlan::new(&sources, &CandleBackend::cpu(), options, available),

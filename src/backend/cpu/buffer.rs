@@ -1,5 +1,6 @@
 //! Memory for activations: taken from an arena, given back when dropped, so that a steady step allocates nothing.
 
+use std::alloc::{Layout, alloc_zeroed};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -21,10 +22,21 @@ pub(super) struct AlignedBytes {
 impl AlignedBytes {
     /// `len` bytes of zero.
     pub(super) fn zeroed(len: usize, what: &'static str) -> Result<Self, BackendError> {
+        let failed = || BackendError::Memory { what, bytes: len as u64 };
         let count = len.div_ceil(64);
-        let mut lines = Vec::new();
-        lines.try_reserve_exact(count).map_err(|_| BackendError::Memory { what, bytes: len as u64 })?;
-        lines.resize(count, Line([0; 64]));
+        let layout = Layout::array::<Line>(count).map_err(|_| failed())?;
+        if layout.size() == 0 {
+            return Ok(Self::default());
+        }
+        // Asked of the allocator as zeros: pages that nobody touches, such as those of a cache for contexts that
+        // never come, are never made.
+        // SAFETY: the layout has a size.
+        let first = unsafe { alloc_zeroed(layout) };
+        if first.is_null() {
+            return Err(failed());
+        }
+        // SAFETY: the global allocator gave the memory for this layout, and zeros are lines.
+        let lines = unsafe { Vec::from_raw_parts(first.cast::<Line>(), count, count) };
         Ok(Self { lines, len })
     }
 
