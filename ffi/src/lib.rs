@@ -14,6 +14,7 @@ pub mod callback;
 pub mod dispatch;
 pub mod error;
 pub mod event;
+pub mod generate;
 pub mod handle;
 pub mod options;
 pub mod request;

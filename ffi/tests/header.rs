@@ -6,7 +6,7 @@ use std::path::Path;
 
 /// In the order of the header.
 const SOURCES: &[&str] =
-    &["version", "status", "error", "text", "event", "callback", "options", "runtime", "request"];
+    &["version", "status", "error", "text", "event", "callback", "options", "runtime", "generate", "request"];
 
 fn generate() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
