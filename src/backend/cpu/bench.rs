@@ -1,7 +1,8 @@
 //! Single kernels for the kernel benchmark; no part of the public interface.
 
-use super::buffer::AlignedBytes;
-use super::kernels::{Int8Rows, Kernels, kernels};
+use super::activations::Int8Activations;
+use super::buffer::{AlignedBytes, Arena};
+use super::kernels::{Kernels, kernels};
 use super::{Level, pack};
 use crate::backend::BackendError;
 use crate::weights::DType;
@@ -28,8 +29,7 @@ pub struct Case {
     panel_bytes: usize,
     weights: AlignedBytes,
     x: AlignedBytes,
-    scales: Vec<f32>,
-    sums: Vec<i32>,
+    int8: Option<Int8Activations>,
     out: Vec<f32>,
 }
 
@@ -68,23 +68,22 @@ impl Case {
         weights.as_mut_slice().fill(0x2c);
         let mut x = AlignedBytes::zeroed(rows * stride(4 * cols), "activations")?;
         x.as_mut_slice().fill(0x2c);
-        let groups = cols / pack::GROUP;
-        let (scales, sums) = (vec![0.01; rows * groups], vec![0x2c * 16; 2 * rows * groups]);
+        let int8 = match (kernels.int8)(dtype) {
+            Some(kernel) => {
+                let groups = cols / pack::GROUP;
+                let mut int8 = Int8Activations::new(&Arena::new(), kernel.form, rows, groups)?;
+                let (q, scales, sums) = (vec![0x2c; cols], vec![0.01; groups], vec![0x2c * 16; 2 * groups]);
+                let writer = int8.writer();
+                for row in 0..int8.capacity() {
+                    // SAFETY: rows within the capacity, one after the other.
+                    unsafe { writer.row(row, &q, &scales, &sums) };
+                }
+                Some(int8)
+            }
+            None => None,
+        };
         let out = vec![0.0; rows * panels * pack::PANEL];
-        Ok(Some(Self {
-            kernels,
-            dtype,
-            kind,
-            cols,
-            panels,
-            rows,
-            panel_bytes,
-            weights,
-            x,
-            scales,
-            sums,
-            out,
-        }))
+        Ok(Some(Self { kernels, dtype, kind, cols, panels, rows, panel_bytes, weights, x, int8, out }))
     }
 
     /// Multiplications and additions of [`run`](Self::run).
@@ -108,16 +107,9 @@ impl Case {
             let (cols, rows) = (self.cols, self.rows);
             match self.kind {
                 Kind::Int8 => {
-                    let x = Int8Rows {
-                        q: x.cast(),
-                        stride: stride(cols),
-                        scales: self.scales.as_ptr(),
-                        sums: self.sums.as_ptr(),
-                        groups: cols / pack::GROUP,
-                    };
-                    if let Some(kernel) = (self.kernels.int8)(self.dtype) {
+                    if let (Some(kernel), Some(x)) = ((self.kernels.int8)(self.dtype), &self.int8) {
                         // SAFETY: whole panels and rows of `cols` inputs, and outputs for all of them.
-                        unsafe { kernel(panel, panels, &x, rows, out, width) };
+                        unsafe { (kernel.panels)(panel, panels, &x.rows_from(0), rows, out, width) };
                     }
                 }
                 Kind::Float => {

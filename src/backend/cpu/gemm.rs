@@ -5,8 +5,9 @@
 //! touch the order in which a single output is summed.
 
 use super::Compute;
+use super::activations::Int8Activations;
 use super::buffer::{Arena, Elements, Tensor};
-use super::kernels::{Bf16Panels, FloatPanels, Int8Panels, Int8Rows, Kernels};
+use super::kernels::{Bf16Panels, FloatPanels, Form, Int8Kernel, Kernels, MAX_INT8_ROWS};
 use super::matrix::{PackedMatrix, PackedPart};
 use super::pack::{GROUP, PANEL, unpack_panel};
 use super::threads::{SharedMut, Threads};
@@ -19,7 +20,7 @@ use std::sync::Arc;
 const ROW_BLOCK_BYTES: usize = 512 << 10;
 
 /// The most rows of a block; bounds the tile of a last panel, which lies on the stack.
-const MAX_ROW_BLOCK: usize = 384;
+const MAX_ROW_BLOCK: usize = MAX_INT8_ROWS;
 
 /// Tasks per thread: enough that a thread that was held up does not hold up the others.
 const TASKS_PER_THREAD: usize = 6;
@@ -35,15 +36,7 @@ pub(super) struct Gemm<'a> {
     pub(super) compute: Compute,
 }
 
-/// Activations in one of the forms that kernels take.
-struct Int8Activations {
-    q: Elements<i8>,
-    scales: Elements<f32>,
-    sums: Elements<i32>,
-    stride: usize,
-    groups: usize,
-}
-
+/// Activations rounded to BF16.
 struct Bf16Activations {
     values: Elements<u16>,
     stride: usize,
@@ -51,7 +44,7 @@ struct Bf16Activations {
 
 /// How the panels of a part are multiplied.
 enum Kernel {
-    Int8(Int8Panels),
+    Int8(Int8Kernel),
     Float(FloatPanels),
     Bf16(Bf16Panels),
     /// Widened to `f32`, panel by panel.
@@ -69,8 +62,7 @@ impl Gemm<'_> {
         let any = |wanted: fn(&Kernel) -> bool| {
             matrix.parts().iter().any(|part| wanted(&self.kernel(part.dtype())))
         };
-        let int8 = any(|kernel| matches!(kernel, Kernel::Int8(_)));
-        let int8 = if int8 { Some(self.to_int8(x)?) } else { None };
+        let int8 = self.to_int8(x, matrix)?;
         let bf16 = any(|kernel| matches!(kernel, Kernel::Bf16(_)));
         let bf16 = if bf16 { Some(self.to_bf16(x)?) } else { None };
         // One panel in `f32` for each thread.
@@ -95,7 +87,7 @@ impl Gemm<'_> {
         self.threads.run_numbered(tasks().count(), &|thread, task| {
             let Some((part, first, panels)) = tasks().nth(task) else { return };
             let kernel = self.kernel(part.dtype());
-            let (int8, bf16) = (int8.as_ref(), bf16.as_ref());
+            let (int8, bf16) = (&int8, bf16.as_ref());
             // SAFETY: every thread has its own part of the scratch, which is empty when no kernel widens.
             let wide =
                 unsafe { scratch.slice(thread * wide * usize::from(widened), wide * usize::from(widened)) };
@@ -118,30 +110,50 @@ impl Gemm<'_> {
         }
     }
 
-    fn to_int8(&self, x: &Tensor) -> Result<Int8Activations, BackendError> {
-        let groups = x.width() / GROUP;
-        // A cache line more than a multiple of 64: rows whose distance is a power of two would share cache sets.
-        let stride = x.width().next_multiple_of(64) + 64;
-        let mut q = self.arena.elements::<i8>(x.rows() * stride)?;
-        let mut scales = self.arena.elements::<f32>(x.rows() * groups)?;
-        let mut sums = self.arena.elements::<i32>(x.rows() * groups * 2)?;
-        {
-            let (q, scales, sums) = (
-                SharedMut::new(q.as_mut_slice().as_mut_ptr()),
-                SharedMut::new(scales.as_mut_slice().as_mut_ptr()),
-                SharedMut::new(sums.as_mut_slice().as_mut_ptr()),
-            );
-            self.rows(x, &|row| {
-                // SAFETY: every row has its own part of each of the three blocks, and each row is handled once.
-                let q = unsafe { q.slice(row * stride, x.width()) };
-                // SAFETY: as above.
-                let scales = unsafe { scales.slice(row * groups, groups) };
-                // SAFETY: as above.
-                let sums = unsafe { sums.slice(row * groups * 2, groups * 2) };
-                (self.kernels.quantize)(x.row(row), q, scales, sums);
-            });
+    /// The activations in every form that a part of the matrix wants.
+    fn to_int8(&self, x: &Tensor, matrix: &PackedMatrix) -> Result<Int8Forms, BackendError> {
+        let mut forms = Int8Forms::default();
+        for part in matrix.parts() {
+            if let Kernel::Int8(Int8Kernel { form, .. }) = self.kernel(part.dtype())
+                && forms.find(form).is_none()
+            {
+                forms.push(self.to_form(x, form)?);
+            }
         }
-        Ok(Int8Activations { q, scales, sums, stride, groups })
+        Ok(forms)
+    }
+
+    fn to_form(&self, x: &Tensor, form: Form) -> Result<Int8Activations, BackendError> {
+        let (width, groups) = (x.width(), x.width() / GROUP);
+        let mut activations = Int8Activations::new(self.arena, form, x.rows(), groups)?;
+        // Each thread rounds a row at a time, from where it is put between its neighbours.
+        let threads = self.threads.count();
+        let mut q = self.arena.elements::<i8>(threads * width)?;
+        let mut scales = self.arena.elements::<f32>(threads * groups)?;
+        let mut sums = self.arena.elements::<i32>(threads * groups * 2)?;
+        let capacity = activations.capacity();
+        let writer = activations.writer();
+        let (q, scales, sums) = (
+            SharedMut::new(q.as_mut_slice().as_mut_ptr()),
+            SharedMut::new(scales.as_mut_slice().as_mut_ptr()),
+            SharedMut::new(sums.as_mut_slice().as_mut_ptr()),
+        );
+        self.rows(capacity, width, &|thread, row| {
+            if row >= x.rows() {
+                // SAFETY: each row is handled once.
+                return unsafe { writer.zeros(row) };
+            }
+            // SAFETY: every thread has its own part of each of the three blocks.
+            let q = unsafe { q.slice(thread * width, width) };
+            // SAFETY: as above.
+            let scales = unsafe { scales.slice(thread * groups, groups) };
+            // SAFETY: as above.
+            let sums = unsafe { sums.slice(thread * groups * 2, groups * 2) };
+            (self.kernels.quantize)(x.row(row), form.shared, q, scales, sums);
+            // SAFETY: each row is handled once.
+            unsafe { writer.row(row, q, scales, sums) };
+        });
+        Ok(activations)
     }
 
     fn to_bf16(&self, x: &Tensor) -> Result<Bf16Activations, BackendError> {
@@ -149,27 +161,48 @@ impl Gemm<'_> {
         let stride = width.next_multiple_of(32) + 32;
         let mut values = self.arena.elements::<u16>(x.rows() * stride)?;
         let target = SharedMut::new(values.as_mut_slice().as_mut_ptr());
-        self.rows(x, &|row| {
+        self.rows(x.rows(), x.width(), &|_, row| {
             // SAFETY: every row has its own part of the block, and each row is handled once.
             (self.kernels.to_bf16)(x.row(row), unsafe { target.slice(row * stride, width) });
         });
         Ok(Bf16Activations { values, stride })
     }
 
-    /// Calls `run` for every row, on several threads where that pays.
-    fn rows(&self, x: &Tensor, run: &(dyn Fn(usize) + Sync)) {
-        if x.rows() * x.width() < 1 << 14 {
-            (0..x.rows()).for_each(run);
+    /// Calls `run` with the thread's number and the row's for every row, on several threads where that pays.
+    fn rows(&self, rows: usize, width: usize, run: &(dyn Fn(usize, usize) + Sync)) {
+        if rows * width < 1 << 14 {
+            (0..rows).for_each(|row| run(0, row));
         } else {
-            self.threads.run(x.rows(), run);
+            self.threads.run_numbered(rows, run);
         }
+    }
+}
+
+/// Activations in the forms of a matrix's parts: as many as formats that differ in them.
+#[derive(Default)]
+struct Int8Forms {
+    /// Parts of one matrix are nearly always of one format, seldom of two.
+    first: Option<Int8Activations>,
+    others: Vec<Int8Activations>,
+}
+
+impl Int8Forms {
+    fn push(&mut self, activations: Int8Activations) {
+        match &self.first {
+            None => self.first = Some(activations),
+            Some(_) => self.others.push(activations),
+        }
+    }
+
+    fn find(&self, form: Form) -> Option<&Int8Activations> {
+        self.first.iter().chain(&self.others).find(|activations| activations.form() == form)
     }
 }
 
 /// Some panels of one part, for all rows.
 struct Job<'a> {
     x: &'a Tensor,
-    int8: Option<&'a Int8Activations>,
+    int8: &'a Int8Forms,
     bf16: Option<&'a Bf16Activations>,
     part: &'a PackedPart,
     kernel: Kernel,
@@ -193,7 +226,12 @@ impl Job<'_> {
             Kernel::Bf16(_) => self.x.width() * 2,
             Kernel::Float(_) | Kernel::Widened(_) => self.x.width() * 4,
         };
-        let block = (ROW_BLOCK_BYTES / row_bytes.max(1)).clamp(24, MAX_ROW_BLOCK);
+        // Blocks end where tiles do.
+        let tile = match self.kernel {
+            Kernel::Int8(kernel) => kernel.form.height(self.x.rows()),
+            Kernel::Float(_) | Kernel::Bf16(_) | Kernel::Widened(_) => 1,
+        };
+        let block = (ROW_BLOCK_BYTES / row_bytes.max(1)).clamp(24, MAX_ROW_BLOCK) / tile * tile;
         for start in (0..self.x.rows()).step_by(block) {
             self.rows(start, block.min(self.x.rows() - start), wide);
         }
@@ -239,16 +277,10 @@ impl Job<'_> {
         let floats = || self.x.as_slice()[start * cols..].as_ptr();
         match self.kernel {
             Kernel::Int8(kernel) => {
-                let Some(x) = self.int8 else { return };
-                let x = Int8Rows {
-                    q: x.q.as_slice()[start * x.stride..].as_ptr(),
-                    stride: x.stride,
-                    scales: x.scales.as_slice()[start * x.groups..].as_ptr(),
-                    sums: x.sums.as_slice()[start * x.groups * 2..].as_ptr(),
-                    groups: x.groups,
-                };
+                let Some(x) = self.int8.find(kernel.form) else { return };
+                let x = x.rows_from(start);
                 // SAFETY: the panels, the rows and the outputs exist; the kernel is one that this processor can run.
-                unsafe { kernel(panel, panels, &x, rows, out, stride) }
+                unsafe { (kernel.panels)(panel, panels, &x, rows, out, stride) }
             }
             Kernel::Bf16(kernel) => {
                 let Some(x) = self.bf16 else { return };

@@ -5,6 +5,7 @@
 
 #![allow(unsafe_code)]
 
+mod activations;
 mod attention;
 #[doc(hidden)]
 pub mod bench;

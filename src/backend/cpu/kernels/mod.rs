@@ -17,27 +17,65 @@ pub(super) use table::kernels;
 
 use crate::weights::DType;
 
-/// Rows of activations in int8: per group of 32 values a scale, per half group the sum of its integers.
+/// Rows of activations in int8, as [`Int8Activations`](super::activations::Int8Activations) arranges them: tiles of
+/// `height` rows, the last one filled up with zeros.
 ///
-/// `value = scale * q`, `q` from -127 to 127; `sums` serve formats whose integers have an offset or a minimum.
+/// `value = scale * q`, `q` from -127 to 127.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Int8Rows {
-    /// `[rows][stride]`; every row begins at a multiple of 64 bytes.
+    /// `[tiles][groups][height][32]`, [`tile_bytes`](Self::tile_bytes) from tile to tile.
     pub(super) q: *const i8,
-    /// Bytes from row to row, at least the width.
-    pub(super) stride: usize,
-    /// `[rows][groups]`.
+    /// `[tiles][blocks][height]`: a block is as many groups as [share](Form::shared) a scale.
     pub(super) scales: *const f32,
-    /// `[rows][2 * groups]`: sums over 16 values each.
-    pub(super) sums: *const i32,
+    /// `[tiles][blocks][height][words]`: what [`Form::side`] says.
+    pub(super) side: *const i32,
     /// Groups of 32 in a row.
     pub(super) groups: usize,
+    /// Rows of a tile.
+    pub(super) height: usize,
+}
+
+/// How a kernel wants int8 activations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Form {
+    /// The most rows of a tile.
+    pub(super) max_height: usize,
+    /// Groups that share a scale: 1, or the 8 of a super-block.
+    pub(super) shared: usize,
+    pub(super) side: Side,
+}
+
+/// What a kernel needs to know of the sums of activations, for weights whose integers have an offset or a minimum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Side {
+    /// Per half group of 16: the sum of its integers.
+    Sums,
+    /// Per group: minus `offset` times its sum.
+    Starts { offset: i32 },
+    /// The same per half group.
+    HalfStarts { offset: i32 },
+    /// Per group, as `f32`: the scale times its sum.
+    Scaled,
+    /// Per two groups: their sums as `i16`.
+    Pairs,
+    /// Per group: the sums of its halves as `i16`.
+    HalfPairs,
+}
+
+/// A kernel for panels of a quantized format, and the activations that it takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Int8Kernel {
+    pub(super) panels: Int8Panels,
+    pub(super) form: Form,
 }
 
 /// `out[row * out_stride + 16 * p + lane] = sum over k of x[row][k] * panel_p[lane][k]`, for `rows` rows from row 0 of
-/// `x` on and `panels` panels that lie one behind the other.
+/// `x` on, at most [`MAX_INT8_ROWS`], and `panels` panels that lie one behind the other.
 pub(super) type Int8Panels =
     unsafe fn(panel: *const u8, panels: usize, x: &Int8Rows, rows: usize, out: *mut f32, out_stride: usize);
+
+/// The most rows of a call of [`Int8Panels`].
+pub(super) const MAX_INT8_ROWS: usize = 384;
 
 /// The same for `f32` activations `[rows][x_stride]` and `cols` inputs, with panels of F32, F16 or BF16. All
 /// products and sums are `f32`.
@@ -64,20 +102,22 @@ pub(super) type Bf16Panels = unsafe fn(
     out_stride: usize,
 );
 
-/// Rounds one row to int8: the integers, then scales and sums as [`Int8Rows`] has them.
-pub(super) type QuantizeRow = fn(x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [i32]);
+/// Rounds one row to int8, with one scale for every `shared` groups of 32 values: the integers, a scale for each group
+/// and the sum of the integers of each half group.
+pub(super) type QuantizeRow =
+    fn(x: &[f32], shared: usize, q: &mut [i8], scales: &mut [f32], sums: &mut [i32]);
 
 /// The kernels of one level.
 #[derive(Clone, Copy)]
 pub(super) struct Kernels {
     /// Panels of a quantized format with int8 activations; `None` for formats that are not quantized.
-    pub(super) int8: fn(DType) -> Option<Int8Panels>,
+    pub(super) int8: fn(DType) -> Option<Int8Kernel>,
     pub(super) f32: FloatPanels,
     pub(super) f16: FloatPanels,
     pub(super) bf16: FloatPanels,
     /// BF16 dot products, where the processor has them.
     pub(super) bf16_dot: Option<Bf16Panels>,
-    /// One row to int8: `q` and `scales` and `sums` of its groups. The width is a multiple of 32.
+    /// One row to int8. The width is a multiple of `32 * shared`.
     pub(super) quantize: QuantizeRow,
     /// One row rounded to BF16, to nearest even; `out` may be one longer than `x` and is then closed with zero.
     pub(super) to_bf16: fn(x: &[f32], out: &mut [u16]),

@@ -6,34 +6,54 @@ use std::arch::x86_64::*;
 const SMALLEST: f32 = f32::from_bits((127 - 120) << 23);
 
 /// See [`Kernels::quantize`](super::super::Kernels::quantize): bit for bit what the portable kernels define.
-pub(super) fn quantize(x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-    let groups = x.as_chunks::<32>().0.iter().zip(q.as_chunks_mut::<32>().0);
-    let results = scales.iter_mut().zip(sums.as_chunks_mut::<2>().0);
-    for ((x, q), (scale, sums)) in groups.zip(results) {
+pub(super) fn quantize(x: &[f32], shared: usize, q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
+    let blocks = x.chunks_exact(32 * shared).zip(q.chunks_exact_mut(32 * shared));
+    let results = scales.chunks_exact_mut(shared).zip(sums.chunks_exact_mut(2 * shared));
+    for ((x, q), (scales, sums)) in blocks.zip(results) {
         // SAFETY: this level's table is used only where its features are supported.
-        (*scale, *sums) = unsafe { quantize_group(x, q) };
+        unsafe { quantize_block(x, q, scales, sums) };
     }
 }
 
-/// The scale of a group and the sums of its first and second 16 integers.
 #[target_feature(enable = "avx2,fma,f16c")]
-fn quantize_group(x: &[f32; 32], q: &mut [i8; 32]) -> (f32, [i32; 2]) {
+fn quantize_block(x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
+    let groups = x.as_chunks::<32>().0;
+    // Magnitudes order like their bits, with infinity and then NaN above all numbers.
+    let largest = groups.iter().map(|x| largest_magnitude(load(x)).to_bits()).max();
+    let largest = largest.map_or(0.0, f32::from_bits);
+    if !largest.is_finite() || largest < SMALLEST {
+        q.fill(0);
+        sums.fill(0);
+        scales.fill(if largest.is_finite() { 0.0 } else { f32::NAN });
+        return;
+    }
+    scales.fill(largest / 127.0);
+    let inverse = 127.0 / largest;
+    for ((x, q), sums) in groups.iter().zip(q.as_chunks_mut::<32>().0).zip(sums.as_chunks_mut::<2>().0) {
+        *sums = round_group(load(x), inverse, q);
+    }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn load(x: &[f32; 32]) -> [__m256; 4] {
+    let x = x.as_ptr();
     // SAFETY: four times eight values.
-    let x: [__m256; 4] = unsafe {
-        let x = x.as_ptr();
+    unsafe {
         [
             _mm256_loadu_ps(x),
             _mm256_loadu_ps(x.add(8)),
             _mm256_loadu_ps(x.add(16)),
             _mm256_loadu_ps(x.add(24)),
         ]
-    };
-    let largest = largest_magnitude(x);
-    if !largest.is_finite() || largest < SMALLEST {
-        q.fill(0);
-        return (if largest.is_finite() { 0.0 } else { f32::NAN }, [0; 2]);
     }
-    let inverse = _mm256_set1_ps(127.0 / largest);
+}
+
+/// The integers of a group; the result has the sums of its first and second 16.
+#[target_feature(enable = "avx2,fma,f16c")]
+#[inline]
+fn round_group(x: [__m256; 4], inverse: f32, q: &mut [i8; 32]) -> [i32; 2] {
+    let inverse = _mm256_set1_ps(inverse);
     let integers = x.map(|x| _mm256_cvtps_epi32(_mm256_mul_ps(x, inverse)));
     // Packing works on halves of registers, so that four neighbours at a time come out in the wrong order.
     let low = _mm256_packs_epi32(integers[0], integers[1]);
@@ -42,8 +62,7 @@ fn quantize_group(x: &[f32; 32], q: &mut [i8; 32]) -> (f32, [i32; 2]) {
     let bytes = _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order);
     // SAFETY: the store writes the 32 bytes of the array.
     unsafe { _mm256_storeu_si256(q.as_mut_ptr().cast(), bytes) };
-    let sums = [sum_of(_mm256_castsi256_si128(bytes)), sum_of(_mm256_extracti128_si256::<1>(bytes))];
-    (largest / 127.0, sums)
+    [sum_of(_mm256_castsi256_si128(bytes)), sum_of(_mm256_extracti128_si256::<1>(bytes))]
 }
 
 /// The largest magnitude of 32 values; infinite or not a number when one of them is.

@@ -81,14 +81,15 @@ unsafe fn few_rows<F: Format, const R: usize>(
             // SAFETY: every row has 32 bytes, a scale and two sums for each of its groups; the level's features are
             // at hand here.
             unsafe {
-                let q = x.q.add(first * x.stride + 32 * of_row);
-                let dots = dots::<F, R>(block, group, q, x.stride);
+                let stride = Int8Rows::tile_bytes(1, x.groups);
+                let q = x.q.add(first * stride + 32 * of_row);
+                let dots = dots::<F, R>(block, group, q, stride);
                 let scale = block.scale(group);
                 for r in 0..R {
                     let place = (first + r) * x.groups + of_row;
                     let x = Activation {
                         scale: *x.scales.add(place),
-                        sums: *x.sums.add(2 * place).cast::<[i32; 2]>(),
+                        sums: *x.side.add(2 * place).cast::<[i32; 2]>(),
                     };
                     sums[r] = F::add(&scale, sums[r], dots[r], x);
                 }

@@ -15,7 +15,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
-use super::{Int8Panels, Kernels};
+use super::{Form, Int8Kernel, Kernels, Side};
 use crate::weights::DType;
 
 /// The kernels of [`Level::Avx2`](super::super::Level::Avx2), to be used where that level is supported.
@@ -29,9 +29,9 @@ pub(super) const KERNELS: Kernels = Kernels {
     to_bf16: activations::to_bf16,
 };
 
-fn int8(dtype: DType) -> Option<Int8Panels> {
-    Some(match dtype {
-        DType::Q8_0 => int8::panels::<formats::Q8_0>,
+fn int8(dtype: DType) -> Option<Int8Kernel> {
+    let panels = match dtype {
+        DType::Q8_0 => int8::panels::<formats::Q8_0> as super::Int8Panels,
         DType::Q4_0 => int8::panels::<formats::Q4_0>,
         DType::Q4_1 => int8::panels::<formats::Q4_1>,
         DType::Q5_0 => int8::panels::<formats::Q5_0>,
@@ -42,5 +42,6 @@ fn int8(dtype: DType) -> Option<Int8Panels> {
         DType::Q5K => int8::panels::<formats::Q5K>,
         DType::Q6K => int8::panels::<formats::Q6K>,
         _ => return None,
-    })
+    };
+    Some(Int8Kernel { panels, form: Form { max_height: 1, shared: 1, side: Side::Sums } })
 }

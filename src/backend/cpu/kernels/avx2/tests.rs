@@ -77,28 +77,30 @@ struct Rows {
 
 impl Rows {
     fn in_group(group: usize, rows: &[[i8; 32]]) -> Self {
-        let mut q = vec![0; 256 * rows.len()];
-        for (row, values) in q.chunks_exact_mut(256).zip(rows) {
+        let stride = Int8Rows::tile_bytes(1, 8);
+        let mut q = vec![0; stride * rows.len()];
+        let mut sums = Vec::new();
+        for (row, values) in q.chunks_exact_mut(stride).zip(rows) {
             row[32 * group..][..32].copy_from_slice(values);
+            let halves = row[..256].as_chunks::<16>().0.iter();
+            sums.extend(halves.map(|half| half.iter().map(|&q| i32::from(q)).sum::<i32>()));
         }
-        let sums =
-            q.as_chunks::<16>().0.iter().map(|half| half.iter().map(|&q| i32::from(q)).sum()).collect();
         Self { scales: vec![1.0; 8 * rows.len()], sums, q }
     }
 
     fn times(&self, dtype: DType, panel: &[u8]) -> Vec<f32> {
-        let rows = self.q.len() / 256;
+        let rows = self.scales.len() / 8;
         let x = Int8Rows {
             q: self.q.as_ptr(),
-            stride: 256,
             scales: self.scales.as_ptr(),
-            sums: self.sums.as_ptr(),
+            side: self.sums.as_ptr(),
             groups: 8,
+            height: 1,
         };
         let mut out = vec![f32::NAN; rows * PANEL];
         let kernel = int8(dtype).unwrap();
         // SAFETY: one panel of 256 inputs, and as many rows in `x` and `out`; the level is supported.
-        unsafe { kernel(panel.as_ptr(), 1, &x, rows, out.as_mut_ptr(), PANEL) };
+        unsafe { (kernel.panels)(panel.as_ptr(), 1, &x, rows, out.as_mut_ptr(), PANEL) };
         out
     }
 }
@@ -158,7 +160,7 @@ fn nothing_to_do() {
     let x = [1.0_f32; 64];
     let (q, scales, sums) = ([1_i8; 64], [1.0; 2], [16; 4]);
     let int8_rows =
-        Int8Rows { q: q.as_ptr(), stride: 64, scales: scales.as_ptr(), sums: sums.as_ptr(), groups: 2 };
+        Int8Rows { q: q.as_ptr(), scales: scales.as_ptr(), side: sums.as_ptr(), groups: 2, height: 1 };
     let panel = vec![0; panel_bytes(DType::F32, 64).unwrap()];
     let mut out = [7.0; PANEL];
     for (panels, rows) in [(1, 0), (0, 1), (0, 0)] {
@@ -168,7 +170,7 @@ fn nothing_to_do() {
         }
         let kernel = int8(DType::Q4_0).unwrap();
         // SAFETY: a panel of 64 inputs, a row of as many and 16 outputs are there; the level is supported.
-        unsafe { kernel(panel.as_ptr(), panels, &int8_rows, rows, out.as_mut_ptr(), PANEL) };
+        unsafe { (kernel.panels)(panel.as_ptr(), panels, &int8_rows, rows, out.as_mut_ptr(), PANEL) };
         assert_eq!(out, [7.0; PANEL]);
     }
 }

@@ -7,40 +7,42 @@ const SMALLEST: u32 = (127 - 120) << 23;
 const INFINITY: u32 = 0x7F80_0000;
 
 /// [`super::Kernels::quantize`].
-pub(super) fn quantize(x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-    // SAFETY: these kernels are handed out for processors with these features only.
-    unsafe { quantize_groups(x, q, scales, sums) }
+pub(super) fn quantize(x: &[f32], shared: usize, q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
+    let blocks = x.chunks_exact(32 * shared).zip(q.chunks_exact_mut(32 * shared));
+    let sides = scales.chunks_exact_mut(shared).zip(sums.chunks_exact_mut(2 * shared));
+    for ((x, q), (scales, sums)) in blocks.zip(sides) {
+        // SAFETY: these kernels are handed out for processors with these features only.
+        unsafe { quantize_block(x, q, scales, sums) }
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-fn quantize_groups(x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-    let groups = x.as_chunks::<32>().0.iter().zip(q.as_chunks_mut::<32>().0);
-    let sums = sums.as_chunks_mut::<2>().0;
+fn quantize_block(x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
     let magnitude = _mm512_set1_epi32(0x7FFF_FFFF);
-    for (((x, q), scale), sums) in groups.zip(scales).zip(sums) {
-        // SAFETY: 32 values.
-        let (low, high) = unsafe { (_mm512_loadu_ps(x.as_ptr()), _mm512_loadu_ps(x.as_ptr().add(16))) };
-        // Magnitudes order like their bits, with infinity and then NaN above all numbers.
-        let low_bits = _mm512_and_si512(_mm512_castps_si512(low), magnitude);
-        let high_bits = _mm512_and_si512(_mm512_castps_si512(high), magnitude);
-        let bits = _mm512_reduce_max_epu32(_mm512_max_epu32(low_bits, high_bits));
-        let (inverse, keep) = if (SMALLEST..INFINITY).contains(&bits) {
-            let max = f32::from_bits(bits);
-            *scale = max / 127.0;
-            (127.0 / max, u16::MAX)
-        } else {
-            *scale = if bits < SMALLEST { 0.0 } else { f32::NAN };
-            (0.0, 0)
-        };
-        let inverse = _mm512_set1_ps(inverse);
-        let low = _mm512_maskz_cvtps_epi32(keep, _mm512_mul_ps(low, inverse));
-        let high = _mm512_maskz_cvtps_epi32(keep, _mm512_mul_ps(high, inverse));
-        *sums = [_mm512_reduce_add_epi32(low), _mm512_reduce_add_epi32(high)];
-        // SAFETY: 32 integers.
-        unsafe {
-            _mm_storeu_si128(q.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(low));
-            _mm_storeu_si128(q.as_mut_ptr().add(16).cast(), _mm512_cvtepi32_epi8(high));
-        }
+    // Magnitudes order like their bits, with infinity and then NaN above all numbers.
+    let mut bits = _mm512_setzero_si512();
+    for half in x.as_chunks::<16>().0 {
+        // SAFETY: 16 values.
+        let half = unsafe { _mm512_castps_si512(_mm512_loadu_ps(half.as_ptr())) };
+        bits = _mm512_max_epu32(bits, _mm512_and_si512(half, magnitude));
+    }
+    let bits = _mm512_reduce_max_epu32(bits);
+    let (scale, inverse, keep) = if (SMALLEST..INFINITY).contains(&bits) {
+        let max = f32::from_bits(bits);
+        (max / 127.0, 127.0 / max, u16::MAX)
+    } else {
+        (if bits < SMALLEST { 0.0 } else { f32::NAN }, 0.0, 0)
+    };
+    scales.fill(scale);
+    let inverse = _mm512_set1_ps(inverse);
+    let halves = x.as_chunks::<16>().0.iter().zip(q.as_chunks_mut::<16>().0);
+    for ((x, q), sum) in halves.zip(sums) {
+        // SAFETY: 16 values.
+        let x = unsafe { _mm512_loadu_ps(x.as_ptr()) };
+        let whole = _mm512_maskz_cvtps_epi32(keep, _mm512_mul_ps(x, inverse));
+        *sum = _mm512_reduce_add_epi32(whole);
+        // SAFETY: 16 integers.
+        unsafe { _mm_storeu_si128(q.as_mut_ptr().cast(), _mm512_cvtepi32_epi8(whole)) };
     }
 }
 

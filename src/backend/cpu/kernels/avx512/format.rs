@@ -13,7 +13,9 @@ pub(super) trait Weights {
     const BYTES: usize;
     /// Scales of a group: one, or one per 16 inputs.
     const SCALES: usize;
-    /// Whether a multiple of the sum of activations is added: one per scale.
+    /// Whether the activations of a block share their scale.
+    const SHARED: bool;
+    /// Whether there is a minimum beside each scale. Formats without one have an offset instead.
     const ADDS: bool;
     /// Whether the bytes are signed.
     const SIGNED: bool;
@@ -25,14 +27,42 @@ pub(super) trait Weights {
     /// What the groups of a block share.
     unsafe fn head(block: *const u8) -> Self::Head;
 
-    /// The scales of a group, lane by lane; the second is meant only when there are two.
-    unsafe fn scales(block: *const u8, head: Self::Head, group: usize) -> [__m512; 2];
+    /// A scale of a group, lane by lane.
+    unsafe fn scale(block: *const u8, head: Self::Head, group: usize, half: usize) -> __m512;
 
-    /// What is multiplied with the sums of activations, lane by lane.
-    unsafe fn adds(block: *const u8, head: Self::Head, group: usize) -> [__m512; 2];
+    /// What is multiplied with the scaled sum of the activations of the block's only group; for formats that add and
+    /// do not share.
+    #[inline(always)]
+    unsafe fn add(_block: *const u8) -> __m512 {
+        // SAFETY: the features are those of the function this is inlined into.
+        unsafe { _mm512_setzero_ps() }
+    }
+
+    /// Minima `2 pair` and `2 pair + 1` of the block as `i16`, lane by lane; for formats that add and share.
+    #[inline(always)]
+    unsafe fn minima(_block: *const u8, _pair: usize) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_setzero_si512() }
+    }
+
+    /// What the minima are multiplied with.
+    #[inline(always)]
+    unsafe fn minimum_scale(_block: *const u8, _head: Self::Head) -> __m512 {
+        // SAFETY: as above.
+        unsafe { _mm512_setzero_ps() }
+    }
 
     /// Step `S` of a group: four bytes of each lane.
     unsafe fn step<const S: usize>(block: *const u8, group: usize) -> __m512i;
+}
+
+/// Words beside the activations of a block, in each row.
+pub(super) const fn words<W: Weights>() -> usize {
+    match (W::SHARED, W::ADDS) {
+        (false, _) => 1,
+        (true, false) => 8 * W::SCALES,
+        (true, true) => 4 * W::SCALES,
+    }
 }
 
 /// A format of packed panels.
@@ -43,14 +73,31 @@ pub(super) trait Format: Weights {
     type Unpacked: Weights;
 }
 
-/// Groups one behind the other, each: 8 registers of bytes ready for the dot product, its scales and its adds as
-/// registers of `f32`.
-pub(super) struct Unpacked<const SCALES: usize, const ADDS: bool, const SIGNED: bool>;
+/// Blocks of weights that were unpacked: for each group 8 registers of bytes ready for the dot product and its scales
+/// as registers of `f32`; then what the format adds.
+pub(super) struct Unpacked<const SCALES: usize, const SHARED: bool, const ADDS: bool, const SIGNED: bool>;
 
-impl<const SCALES: usize, const ADDS: bool, const SIGNED: bool> Weights for Unpacked<SCALES, ADDS, SIGNED> {
-    const GROUPS: usize = 1;
-    const BYTES: usize = 512 + 64 * SCALES * (1 + ADDS as usize);
+impl<const SCALES: usize, const SHARED: bool, const ADDS: bool, const SIGNED: bool>
+    Unpacked<SCALES, SHARED, ADDS, SIGNED>
+{
+    const GROUP: usize = 512 + 64 * SCALES;
+    const ADDS_AT: usize = Self::GROUP * <Self as Weights>::GROUPS;
+    /// Registers of pairs of minima.
+    const PAIRS: usize = 4 * SCALES;
+}
+
+impl<const SCALES: usize, const SHARED: bool, const ADDS: bool, const SIGNED: bool> Weights
+    for Unpacked<SCALES, SHARED, ADDS, SIGNED>
+{
+    const GROUPS: usize = if SHARED { 8 } else { 1 };
+    const BYTES: usize = Self::ADDS_AT
+        + match (ADDS, SHARED) {
+            (false, _) => 0,
+            (true, false) => 64,
+            (true, true) => 64 * (Self::PAIRS + 1),
+        };
     const SCALES: usize = SCALES;
+    const SHARED: bool = SHARED;
     const ADDS: bool = ADDS;
     const SIGNED: bool = SIGNED;
     const READY: bool = true;
@@ -60,26 +107,33 @@ impl<const SCALES: usize, const ADDS: bool, const SIGNED: bool> Weights for Unpa
     unsafe fn head(_: *const u8) {}
 
     #[inline(always)]
-    unsafe fn scales(block: *const u8, (): (), _: usize) -> [__m512; 2] {
-        // SAFETY: within the block; with one scale the first is read twice.
-        unsafe { [load_f32(block.add(512)), load_f32(block.add(512 + 64 * (SCALES - 1)))] }
-    }
-
-    #[inline(always)]
-    unsafe fn adds(block: *const u8, (): (), _: usize) -> [__m512; 2] {
-        // SAFETY: within the block, which has adds when this is called.
-        unsafe {
-            [
-                load_f32(block.add(512 + 64 * SCALES)),
-                load_f32(block.add(512 + 64 * SCALES + 64 * (SCALES - 1))),
-            ]
-        }
-    }
-
-    #[inline(always)]
-    unsafe fn step<const S: usize>(block: *const u8, _: usize) -> __m512i {
+    unsafe fn scale(block: *const u8, (): (), group: usize, half: usize) -> __m512 {
         // SAFETY: within the block.
-        unsafe { load(block.add(64 * S)) }
+        unsafe { load_f32(block.add(group * Self::GROUP + 512 + 64 * half)) }
+    }
+
+    #[inline(always)]
+    unsafe fn add(block: *const u8) -> __m512 {
+        // SAFETY: within the block, which has it when this is called.
+        unsafe { load_f32(block.add(Self::ADDS_AT)) }
+    }
+
+    #[inline(always)]
+    unsafe fn minima(block: *const u8, pair: usize) -> __m512i {
+        // SAFETY: as above.
+        unsafe { load(block.add(Self::ADDS_AT + 64 * pair)) }
+    }
+
+    #[inline(always)]
+    unsafe fn minimum_scale(block: *const u8, (): ()) -> __m512 {
+        // SAFETY: as above.
+        unsafe { load_f32(block.add(Self::ADDS_AT + 64 * Self::PAIRS)) }
+    }
+
+    #[inline(always)]
+    unsafe fn step<const S: usize>(block: *const u8, group: usize) -> __m512i {
+        // SAFETY: within the block.
+        unsafe { load(block.add(group * Self::GROUP + 64 * S)) }
     }
 }
 
@@ -166,6 +220,7 @@ macro_rules! one_scale {
             const GROUPS: usize = 1;
             const BYTES: usize = $bytes;
             const SCALES: usize = 1;
+            const SHARED: bool = false;
             const ADDS: bool = $adds;
             const SIGNED: bool = $signed;
             type Head = ();
@@ -174,15 +229,15 @@ macro_rules! one_scale {
             unsafe fn head(_: *const u8) {}
 
             #[inline(always)]
-            unsafe fn scales(block: *const u8, (): (), _: usize) -> [__m512; 2] {
+            unsafe fn scale(block: *const u8, (): (), _: usize, _: usize) -> __m512 {
                 // SAFETY: within the block.
-                unsafe { [load_f16(block); 2] }
+                unsafe { load_f16(block) }
             }
 
             #[inline(always)]
-            unsafe fn adds(block: *const u8, (): (), _: usize) -> [__m512; 2] {
+            unsafe fn add(block: *const u8) -> __m512 {
                 // SAFETY: within the block.
-                unsafe { [load_f16(block.add(32)); 2] }
+                unsafe { load_f16(block.add(32)) }
             }
 
             #[inline(always)]
@@ -197,7 +252,7 @@ macro_rules! one_scale {
 
         impl Format for $name {
             const OFFSET: i32 = $offset;
-            type Unpacked = Unpacked<1, $adds, $signed>;
+            type Unpacked = Unpacked<1, false, $adds, $signed>;
         }
     };
 }

@@ -1,37 +1,57 @@
 //! Panels of quantized weights by int8 rows: few rows straight from the packed weights, more of them from weights
-//! unpacked to the first-level cache, a chunk of the inputs at a time.
+//! unpacked to the first-level cache, a super-block of the inputs at a time.
 
 use std::mem::MaybeUninit;
 
-use super::super::Int8Rows;
-use super::format::{Format, Weights};
+use super::super::{Form, Int8Kernel, Int8Rows, MAX_INT8_ROWS, Side};
+use super::format::{Format, Weights, words};
 use super::level::Level;
-use super::rows::{ROWS, Rows, capacity};
-use super::tile::Tile;
+use super::tile::{Ahead, Tile};
 
-/// Panels that share a chunk of activations.
-const PANELS: usize = 4;
+/// The most rows of a tile, two panels wide: as many integer sums as leave registers for weights and activations.
+const ROWS: usize = 12;
+/// Panels of a tile of one or two rows: several streams from memory are faster than one.
+const WIDE: usize = 4;
+/// Tiles for which weights are not unpacked beforehand.
+const PACKED_TILES: usize = 2;
+/// Groups of a chunk: a super-block.
+const CHUNK: usize = 8;
 /// How many groups before they are needed weights are brought into the cache.
-const AHEAD: usize = 16;
-/// The most rows of a tile over unpacked weights, two panels wide: twelve sums, twelve outputs, two weights and an
-/// activation are 27 of 32 registers.
-const WIDE_ROWS: usize = 6;
-/// The same where every output has two sums.
-const WIDE_ROWS_APART: usize = 4;
-/// Groups that are unpacked at a time, whole super-blocks.
-const UNPACKED_GROUPS: usize = 8;
-/// Bytes of an unpacked group at most.
-const UNPACKED_BYTES: usize = 512 + 4 * 64;
+const AHEAD: usize = 8;
+/// Bytes of an unpacked chunk of one panel, at most: two scales for each group, and minima.
+const UNPACKED_BYTES: usize = CHUNK * (512 + 128) + 9 * 64;
 
-/// The unpacked weights of a chunk.
+/// The sums of tiles two panels wide, and a tile's scratch.
 #[repr(C, align(64))]
-struct Chunk([MaybeUninit<u8>; PANELS * UNPACKED_GROUPS * UNPACKED_BYTES]);
+struct Sums {
+    tiles: [MaybeUninit<f32>; (MAX_INT8_ROWS + 2 * ROWS) * 2 * 16],
+    scratch: [MaybeUninit<f32>; ROWS * 2 * 16],
+}
+
+/// The unpacked weights of a chunk of two panels.
+#[repr(C, align(64))]
+struct Chunk([[MaybeUninit<u8>; UNPACKED_BYTES]; 2]);
+
+/// The kernel of a format at a level.
+pub(super) fn kernel<L: Level, F: Format>() -> Int8Kernel {
+    let offset = if F::SIGNED { L::SIGNED_OFFSET } else { F::OFFSET };
+    let side = match (F::SHARED, F::ADDS, F::SCALES) {
+        (false, false, _) => Side::Starts { offset },
+        (false, true, _) => Side::Scaled,
+        (true, false, 1) => Side::Starts { offset },
+        (true, false, _) => Side::HalfStarts { offset },
+        (true, true, 1) => Side::Pairs,
+        (true, true, _) => Side::HalfPairs,
+    };
+    let shared = if F::SHARED { F::GROUPS } else { 1 };
+    Int8Kernel { panels: panels::<L, F>, form: Form { max_height: ROWS, shared, side } }
+}
 
 /// [`super::super::Int8Panels`] of a format at a level.
 ///
 /// # Safety
 /// As there, on a processor with the level's features.
-pub(super) unsafe fn panels<L: Level, F: Format>(
+unsafe fn panels<L: Level, F: Format>(
     panel: *const u8,
     panels: usize,
     x: &Int8Rows,
@@ -39,159 +59,172 @@ pub(super) unsafe fn panels<L: Level, F: Format>(
     out: *mut f32,
     out_stride: usize,
 ) {
+    let job = Job { panel, panels, x, rows, out, out_stride };
     // SAFETY: the caller's promises.
     unsafe {
-        if rows <= ROWS {
-            few_rows::<L, F>(panel, panels, x, rows, out, out_stride);
-        } else {
-            many_rows::<L, F>(panel, panels, x, rows, out, out_stride);
+        if rows.div_ceil(x.height) > PACKED_TILES {
+            match x.height {
+                9 => unpacked::<L, F, 9>(&job),
+                10 => unpacked::<L, F, 10>(&job),
+                11 => unpacked::<L, F, 11>(&job),
+                12 => unpacked::<L, F, 12>(&job),
+                // No even cut of more rows than two tiles have is lower than nine.
+                _ => {}
+            }
+            return;
+        }
+        match x.height {
+            1 => packed::<L, F, 1, WIDE>(&job),
+            2 => packed::<L, F, 2, WIDE>(&job),
+            3 => packed::<L, F, 3, 2>(&job),
+            4 => packed::<L, F, 4, 2>(&job),
+            5 => packed::<L, F, 5, 2>(&job),
+            6 => packed::<L, F, 6, 2>(&job),
+            7 => packed::<L, F, 7, 2>(&job),
+            8 => packed::<L, F, 8, 2>(&job),
+            9 => packed::<L, F, 9, 2>(&job),
+            10 => packed::<L, F, 10, 2>(&job),
+            11 => packed::<L, F, 11, 2>(&job),
+            _ => packed::<L, F, 12, 2>(&job),
         }
     }
 }
 
-unsafe fn few_rows<L: Level, F: Format>(
+/// The arguments of a kernel.
+struct Job<'a> {
     panel: *const u8,
     panels: usize,
-    x: &Int8Rows,
+    x: &'a Int8Rows,
     rows: usize,
     out: *mut f32,
     out_stride: usize,
-) {
-    let panel_bytes = x.groups / F::GROUPS * F::BYTES;
-    let mut filled = Rows::uninit();
-    // SAFETY: it holds nothing that has to be initialised.
-    let filled = unsafe { filled.assume_init_mut() };
-    let capacity = capacity(rows.clamp(1, ROWS));
-    // Where all groups fit, the panels are read from front to back.
-    let straight = x.groups <= capacity;
-    let chunk = if straight { capacity } else { capacity.min(AHEAD) };
-    for first_panel in (0..panels).step_by(PANELS) {
-        let end = (first_panel + PANELS).min(panels);
-        for first in (0..x.groups).step_by(chunk) {
-            let groups = (x.groups - first).min(chunk);
-            // SAFETY: groups and rows of `x`.
-            unsafe { L::fill::<F>(filled, x, 0, rows, first, groups) };
-            let at = |index: usize| {
-                // The chunk after the last panel's is the first panel's next one.
-                let (index, first) = if index < end {
-                    (index, first)
-                } else if first + chunk < x.groups {
-                    (first_panel, first + chunk)
-                } else {
-                    (end, 0)
-                };
-                panel.wrapping_add(index * panel_bytes + first / F::GROUPS * F::BYTES)
-            };
-            for index in first_panel..end {
-                let tile = Tile {
-                    panel: at(index),
-                    panel_stride: panel_bytes,
-                    blocks: groups / F::GROUPS,
-                    rows: filled,
-                    out: out.wrapping_add(16 * index),
-                    out_stride,
-                    add: first > 0,
-                    next: if straight {
-                        at(index).wrapping_add(AHEAD * F::BYTES / F::GROUPS)
-                    } else {
-                        at(index + 1)
-                    },
-                    next_bytes: F::BYTES,
-                };
-                // SAFETY: a chunk of one panel, and as many rows as were filled.
-                unsafe {
-                    match rows {
-                        1 => L::tile::<F, 1, 1>(&tile),
-                        2 => L::tile::<F, 2, 1>(&tile),
-                        3 => L::tile::<F, 3, 1>(&tile),
-                        4 => L::tile::<F, 4, 1>(&tile),
-                        5 => L::tile::<F, 5, 1>(&tile),
-                        6 => L::tile::<F, 6, 1>(&tile),
-                        7 => L::tile::<F, 7, 1>(&tile),
-                        _ => L::tile::<F, 8, 1>(&tile),
-                    }
-                }
+}
+
+impl Job<'_> {
+    fn panel_bytes<F: Format>(&self) -> usize {
+        self.x.groups / F::GROUPS * F::BYTES
+    }
+
+    /// Group `group` of `P` panels from `first` on; the first one stands in for those that do not exist.
+    fn at<F: Format, const P: usize>(&self, first: usize, group: usize) -> [*const u8; P] {
+        let panel = |p: usize| if first + p < self.panels { first + p } else { first };
+        let within = group / F::GROUPS * F::BYTES;
+        std::array::from_fn(|p| self.panel.wrapping_add(panel(p) * self.panel_bytes::<F>() + within))
+    }
+
+    /// A tile over groups of `W` from `group` on.
+    #[allow(clippy::too_many_arguments)] // the parts of a tile
+    fn tile<W: Weights, const P: usize>(
+        &self,
+        tile: usize,
+        group: usize,
+        groups: usize,
+        panels: [*const u8; P],
+        ahead: Ahead<P>,
+        sums: *mut f32,
+        scratch: *mut f32,
+    ) -> Tile<P> {
+        let (height, blocks) = (self.x.height, self.x.groups / W::GROUPS);
+        let block = tile * blocks * height + group / W::GROUPS * height;
+        let q = tile * Int8Rows::tile_bytes(height, self.x.groups) + group * height * 32;
+        Tile {
+            panels,
+            blocks: groups / W::GROUPS,
+            q: self.x.q.wrapping_add(q).cast(),
+            scales: self.x.scales.wrapping_add(block),
+            side: self.x.side.wrapping_add(block * words::<W>()),
+            sums: sums.wrapping_add(tile * height * P * 16),
+            scratch,
+            fresh: group == 0,
+            ahead,
+        }
+    }
+
+    /// Copies what `P` panels from `first` on gave.
+    unsafe fn store<const P: usize>(&self, first: usize, sums: *const f32) {
+        let width = 16 * P.min(self.panels - first);
+        for row in 0..self.rows {
+            // SAFETY: the outputs are there for the panels that are, and as many sums.
+            unsafe {
+                let to = self.out.add(row * self.out_stride + 16 * first);
+                sums.add(row * P * 16).copy_to_nonoverlapping(to, width);
             }
         }
     }
 }
 
-unsafe fn many_rows<L: Level, F: Format>(
-    panel: *const u8,
-    panels: usize,
-    x: &Int8Rows,
-    rows: usize,
-    out: *mut f32,
-    out_stride: usize,
-) {
-    let panel_bytes = x.groups / F::GROUPS * F::BYTES;
-    let mut filled = Rows::uninit();
-    // SAFETY: it holds nothing that has to be initialised.
-    let filled = unsafe { filled.assume_init_mut() };
+/// One or two tiles, from weights as they are packed.
+unsafe fn packed<L: Level, F: Format, const R: usize, const P: usize>(job: &Job<'_>) {
+    let groups = job.x.groups;
+    let tiles = job.rows.div_ceil(R);
+    // One tile reads its panels from front to back; two take turns.
+    let chunk = if tiles == 1 { groups } else { CHUNK };
+    let mut room = MaybeUninit::<Sums>::uninit();
+    // SAFETY: the places of fields; nothing is read before it is written.
+    let (sums, scratch) = unsafe {
+        let room = room.as_mut_ptr();
+        ((&raw mut (*room).tiles).cast::<f32>(), (&raw mut (*room).scratch).cast::<f32>())
+    };
+    for first in (0..job.panels).step_by(P) {
+        // Behind the end of these panels come others of the same call, which are not those needed next.
+        let jump = (P - 1) * job.panel_bytes::<F>();
+        for group in (0..groups).step_by(chunk) {
+            let here = (groups - group).min(chunk);
+            for tile in 0..tiles {
+                let ahead = Ahead {
+                    at: job.at::<F, P>(first, group).map(|at| at.wrapping_add(AHEAD / F::GROUPS * F::BYTES)),
+                    bytes: if tile == 0 { F::BYTES } else { 0 },
+                    jump: ((groups - group).saturating_sub(AHEAD) / F::GROUPS, jump),
+                };
+                let tile =
+                    job.tile::<F, P>(tile, group, here, job.at::<F, P>(first, group), ahead, sums, scratch);
+                // SAFETY: groups of panels that exist, and of as many rows as tiles have.
+                unsafe { L::tile::<F, R, P>(&tile) };
+            }
+        }
+        // SAFETY: all tiles have been computed.
+        unsafe { job.store::<P>(first, sums) };
+    }
+}
+
+/// More tiles, from chunks of unpacked weights.
+unsafe fn unpacked<L: Level, F: Format, const R: usize>(job: &Job<'_>) {
+    const {
+        assert!(CHUNK / F::GROUPS * <F::Unpacked as Weights>::BYTES <= UNPACKED_BYTES);
+    }
+    let groups = job.x.groups;
+    let tiles = job.rows.div_ceil(R);
+    let mut room = MaybeUninit::<Sums>::uninit();
     let mut chunk = MaybeUninit::<Chunk>::uninit();
-    let chunk = chunk.as_mut_ptr().cast::<u8>();
-    let chunk_stride = UNPACKED_GROUPS * <F::Unpacked as Weights>::BYTES;
-    let tiles = rows.div_ceil(if F::SCALES == 2 { WIDE_ROWS_APART } else { WIDE_ROWS });
-    for first_panel in (0..panels).step_by(PANELS) {
-        let here = (panels - first_panel).min(PANELS);
-        for first in (0..x.groups).step_by(UNPACKED_GROUPS) {
-            let groups = (x.groups - first).min(UNPACKED_GROUPS);
-            for index in 0..here {
-                let from = (first_panel + index) * panel_bytes + first / F::GROUPS * F::BYTES;
-                // SAFETY: groups of one panel, and a quarter of the chunk.
-                unsafe { L::unpack::<F>(panel.add(from), groups, chunk.add(index * chunk_stride)) };
+    // SAFETY: as in `packed`.
+    let (sums, scratch, chunk) = unsafe {
+        let (room, chunk) = (room.as_mut_ptr(), chunk.as_mut_ptr());
+        let chunk = (&raw mut (*chunk).0).cast::<u8>();
+        ((&raw mut (*room).tiles).cast::<f32>(), (&raw mut (*room).scratch).cast::<f32>(), chunk)
+    };
+    for first in (0..job.panels).step_by(2) {
+        for group in (0..groups).step_by(CHUNK) {
+            let here = (groups - group).min(CHUNK);
+            for (p, packed) in job.at::<F, 2>(first, group).into_iter().enumerate() {
+                // SAFETY: groups of a panel, and room for as many.
+                unsafe { L::unpack::<F>(packed, here, chunk.add(p * UNPACKED_BYTES)) };
             }
-            for tile_index in 0..tiles {
-                // Tiles of equal height, as nearly as that goes.
-                let first_row = tile_index * rows / tiles;
-                let height = (tile_index + 1) * rows / tiles - first_row;
-                // SAFETY: groups and rows of `x`.
-                unsafe { L::fill::<F>(filled, x, first_row, height, first, groups) };
-                for index in (0..here).step_by(2) {
-                    // The next chunk, of one panel beside the first tile and of the other beside the second.
-                    let ahead = if first + UNPACKED_GROUPS < x.groups {
-                        (first_panel + index + tile_index) * panel_bytes
-                            + (first + UNPACKED_GROUPS) / F::GROUPS * F::BYTES
-                    } else {
-                        (first_panel + PANELS + index + tile_index) * panel_bytes
-                    };
-                    let tile = Tile {
-                        panel: chunk.wrapping_add(index * chunk_stride),
-                        panel_stride: chunk_stride,
-                        blocks: groups,
-                        rows: filled,
-                        out: out.wrapping_add(first_row * out_stride + 16 * (first_panel + index)),
-                        out_stride,
-                        add: first > 0,
-                        next: panel.wrapping_add(ahead),
-                        next_bytes: if tile_index < 2 { F::BYTES / F::GROUPS } else { 0 },
-                    };
-                    // SAFETY: a chunk of one or two panels, and as many rows as were filled.
-                    unsafe {
-                        if index + 1 < here {
-                            by_height::<L, F::Unpacked, 2>(height, &tile);
-                        } else {
-                            by_height::<L, F::Unpacked, 1>(height, &tile);
-                        }
-                    }
-                }
+            let unpacked = [chunk.cast_const(), chunk.wrapping_add(UNPACKED_BYTES)];
+            let next = if group + CHUNK < groups { (first, group + CHUNK) } else { (first + 2, 0) };
+            let blocks = here / F::GROUPS;
+            for tile in 0..tiles {
+                let ahead = Ahead {
+                    at: job.at::<F, 2>(next.0, next.1),
+                    // Chunks are as long as their successors, but for the last one.
+                    bytes: if tile == 0 && next.0 < job.panels { F::BYTES } else { 0 },
+                    jump: (blocks, 0),
+                };
+                let tile = job.tile::<F::Unpacked, 2>(tile, group, here, unpacked, ahead, sums, scratch);
+                // SAFETY: unpacked groups, and as many rows as tiles have.
+                unsafe { L::tile::<F::Unpacked, R, 2>(&tile) };
             }
         }
-    }
-}
-
-/// The tile of that height, at most [`WIDE_ROWS`].
-#[inline(always)]
-unsafe fn by_height<L: Level, W: Weights, const P: usize>(height: usize, tile: &Tile<'_>) {
-    // SAFETY: the caller's promises.
-    unsafe {
-        match height {
-            1 => L::tile::<W, 1, P>(tile),
-            2 => L::tile::<W, 2, P>(tile),
-            3 => L::tile::<W, 3, P>(tile),
-            4 => L::tile::<W, 4, P>(tile),
-            5 => L::tile::<W, 5, P>(tile),
-            _ => L::tile::<W, 6, P>(tile),
-        }
+        // SAFETY: all tiles have been computed.
+        unsafe { job.store::<2>(first, sums) };
     }
 }

@@ -28,6 +28,16 @@ unsafe fn scale_and_minimum(block: *const u8) -> [__m512; 2] {
     }
 }
 
+/// Byte `i` of the first and of the second, side by side as `i16`.
+#[inline(always)]
+unsafe fn interleave(first: __m128i, second: __m128i) -> __m512i {
+    // SAFETY: the features are those of the function this is inlined into.
+    unsafe {
+        let (low, high) = (_mm_unpacklo_epi8(first, second), _mm_unpackhi_epi8(first, second));
+        _mm512_cvtepu8_epi16(_mm256_set_m128i(high, low))
+    }
+}
+
 /// Q4_K and Q5_K: a scale and a minimum per group, six bits each.
 macro_rules! with_minima {
     ($(#[$doc:meta])* $name:ident, $bytes:literal, |$values:ident, $group:ident| $step:expr) => {
@@ -38,6 +48,7 @@ macro_rules! with_minima {
             const GROUPS: usize = 8;
             const BYTES: usize = $bytes;
             const SCALES: usize = 1;
+            const SHARED: bool = true;
             const ADDS: bool = true;
             const SIGNED: bool = false;
             type Head = [__m512; 2];
@@ -49,21 +60,23 @@ macro_rules! with_minima {
             }
 
             #[inline(always)]
-            unsafe fn scales(block: *const u8, [d, _]: [__m512; 2], group: usize) -> [__m512; 2] {
+            unsafe fn scale(block: *const u8, [d, _]: [__m512; 2], group: usize, _: usize) -> __m512 {
+                // SAFETY: within the block.
+                unsafe { _mm512_mul_ps(d, widen(_mm_loadu_si128(block.add(64 + 16 * group).cast()))) }
+            }
+
+            #[inline(always)]
+            unsafe fn minima(block: *const u8, pair: usize) -> __m512i {
                 // SAFETY: within the block.
                 unsafe {
-                    let scale = _mm_loadu_si128(block.add(64 + 16 * group).cast());
-                    [_mm512_mul_ps(d, widen(scale)); 2]
+                    let minima = block.add(192 + 32 * pair);
+                    interleave(_mm_loadu_si128(minima.cast()), _mm_loadu_si128(minima.add(16).cast()))
                 }
             }
 
             #[inline(always)]
-            unsafe fn adds(block: *const u8, [_, dmin]: [__m512; 2], group: usize) -> [__m512; 2] {
-                // SAFETY: within the block.
-                unsafe {
-                    let minimum = _mm_loadu_si128(block.add(192 + 16 * group).cast());
-                    [_mm512_mul_ps(dmin, widen(minimum)); 2]
-                }
+            unsafe fn minimum_scale(_: *const u8, [_, dmin]: [__m512; 2]) -> __m512 {
+                dmin
             }
 
             #[inline(always)]
@@ -78,7 +91,7 @@ macro_rules! with_minima {
 
         impl Format for $name {
             const OFFSET: i32 = 0;
-            type Unpacked = Unpacked<1, true, false>;
+            type Unpacked = Unpacked<1, true, true, false>;
         }
     };
 }
@@ -102,6 +115,7 @@ macro_rules! with_signed_scales {
             const GROUPS: usize = 8;
             const BYTES: usize = $bytes;
             const SCALES: usize = 2;
+            const SHARED: bool = true;
             const ADDS: bool = false;
             const SIGNED: bool = false;
             type Head = __m512;
@@ -113,20 +127,9 @@ macro_rules! with_signed_scales {
             }
 
             #[inline(always)]
-            unsafe fn scales(block: *const u8, d: __m512, group: usize) -> [__m512; 2] {
+            unsafe fn scale(block: *const u8, d: __m512, group: usize, half: usize) -> __m512 {
                 // SAFETY: within the block.
-                unsafe {
-                    let scales = block.add(32 + 32 * group);
-                    [
-                        _mm512_mul_ps(d, widen_signed(scales)),
-                        _mm512_mul_ps(d, widen_signed(scales.add(16))),
-                    ]
-                }
-            }
-
-            #[inline(always)]
-            unsafe fn adds(_: *const u8, d: __m512, _: usize) -> [__m512; 2] {
-                [d; 2]
+                unsafe { _mm512_mul_ps(d, widen_signed(block.add(32 + 32 * group + 16 * half))) }
             }
 
             #[inline(always)]
@@ -141,7 +144,7 @@ macro_rules! with_signed_scales {
 
         impl Format for $name {
             const OFFSET: i32 = $offset;
-            type Unpacked = Unpacked<2, false, false>;
+            type Unpacked = Unpacked<2, true, false, false>;
         }
     };
 }
@@ -166,6 +169,7 @@ impl Weights for Q2K {
     const GROUPS: usize = 8;
     const BYTES: usize = 1344;
     const SCALES: usize = 2;
+    const SHARED: bool = true;
     const ADDS: bool = true;
     const SIGNED: bool = false;
     type Head = [__m512; 2];
@@ -177,28 +181,27 @@ impl Weights for Q2K {
     }
 
     #[inline(always)]
-    unsafe fn scales(block: *const u8, [d, _]: [__m512; 2], group: usize) -> [__m512; 2] {
+    unsafe fn scale(block: *const u8, [d, _]: [__m512; 2], group: usize, half: usize) -> __m512 {
         // SAFETY: within the block.
         unsafe {
-            let [first, second] = halves(block, group);
-            let low = _mm_set1_epi8(15);
-            [
-                _mm512_mul_ps(d, widen(_mm_and_si128(first, low))),
-                _mm512_mul_ps(d, widen(_mm_and_si128(second, low))),
-            ]
+            let both = _mm_loadu_si128(block.add(64 + 32 * group + 16 * half).cast());
+            _mm512_mul_ps(d, widen(_mm_and_si128(both, _mm_set1_epi8(15))))
         }
     }
 
     #[inline(always)]
-    unsafe fn adds(block: *const u8, [_, dmin]: [__m512; 2], group: usize) -> [__m512; 2] {
+    unsafe fn minima(block: *const u8, pair: usize) -> __m512i {
         // SAFETY: within the block.
         unsafe {
-            let [first, second] = halves(block, group);
-            let low = _mm_set1_epi8(15);
-            let first = _mm_and_si128(_mm_srli_epi16::<4>(first), low);
-            let second = _mm_and_si128(_mm_srli_epi16::<4>(second), low);
-            [_mm512_mul_ps(dmin, widen(first)), _mm512_mul_ps(dmin, widen(second))]
+            let both = block.add(64 + 32 * pair);
+            let high = interleave(_mm_loadu_si128(both.cast()), _mm_loadu_si128(both.add(16).cast()));
+            _mm512_srli_epi16::<4>(high)
         }
+    }
+
+    #[inline(always)]
+    unsafe fn minimum_scale(_: *const u8, [_, dmin]: [__m512; 2]) -> __m512 {
+        dmin
     }
 
     #[inline(always)]
@@ -208,17 +211,7 @@ impl Weights for Q2K {
     }
 }
 
-/// Scales and minima of the halves of a group of Q2_K.
-#[inline(always)]
-unsafe fn halves(block: *const u8, group: usize) -> [__m128i; 2] {
-    // SAFETY: within the block.
-    unsafe {
-        let at = block.add(64 + 32 * group);
-        [_mm_loadu_si128(at.cast()), _mm_loadu_si128(at.add(16).cast())]
-    }
-}
-
 impl Format for Q2K {
     const OFFSET: i32 = 0;
-    type Unpacked = Unpacked<2, true, false>;
+    type Unpacked = Unpacked<2, true, true, false>;
 }

@@ -3,9 +3,7 @@
 use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::super::Int8Rows;
 use super::format::{Format, Weights};
-use super::rows::Rows;
 use super::tile::{self, Tile};
 
 /// An instruction level of the int8 kernels.
@@ -22,29 +20,22 @@ pub(super) trait Level {
     /// Adds to each lane the dot product of its four weights with four activations.
     unsafe fn dot(sums: __m512i, weights: __m512i, x: __m512i, signed: bool) -> __m512i;
 
+    /// Adds to each lane the dot product of its two 16-bit numbers with two others.
+    unsafe fn dot_pairs(sums: __m512i, a: __m512i, b: __m512i) -> __m512i;
+
     /// [`tile::tile`], compiled for this level.
-    unsafe fn tile<W: Weights, const R: usize, const P: usize>(tile: &Tile<'_>);
+    unsafe fn tile<W: Weights, const R: usize, const P: usize>(tile: &Tile<P>);
 
     /// [`tile::unpack`], compiled for this level.
     unsafe fn unpack<F: Format>(block: *const u8, groups: usize, to: *mut u8);
-
-    /// [`Rows::fill`], compiled for this level.
-    unsafe fn fill<F: Format>(
-        to: &mut Rows,
-        x: &Int8Rows,
-        first_row: usize,
-        rows: usize,
-        first: usize,
-        groups: usize,
-    );
 }
 
 macro_rules! compiled {
     ($features:literal) => {
         #[inline(always)]
-        unsafe fn tile<W: Weights, const R: usize, const P: usize>(tile: &Tile<'_>) {
+        unsafe fn tile<W: Weights, const R: usize, const P: usize>(tile: &Tile<P>) {
             #[target_feature(enable = $features)]
-            unsafe fn compiled<L: Level, W: Weights, const R: usize, const P: usize>(tile: &Tile<'_>) {
+            unsafe fn compiled<L: Level, W: Weights, const R: usize, const P: usize>(tile: &Tile<P>) {
                 // SAFETY: the caller's promises are this function's.
                 unsafe { tile::tile::<L, W, R, P>(tile) }
             }
@@ -62,31 +53,6 @@ macro_rules! compiled {
             // SAFETY: the caller runs on a processor with these features.
             unsafe { compiled::<Self, F>(block, groups, to) }
         }
-
-        #[inline(always)]
-        unsafe fn fill<F: Format>(
-            to: &mut Rows,
-            x: &Int8Rows,
-            first_row: usize,
-            rows: usize,
-            first: usize,
-            groups: usize,
-        ) {
-            #[target_feature(enable = $features)]
-            unsafe fn compiled<L: Level, F: Format>(
-                to: &mut Rows,
-                x: &Int8Rows,
-                first_row: usize,
-                rows: usize,
-                first: usize,
-                groups: usize,
-            ) {
-                // SAFETY: the caller's promises are this function's.
-                unsafe { to.fill::<L, F>(x, first_row, rows, first, groups) }
-            }
-            // SAFETY: the caller runs on a processor with these features.
-            unsafe { compiled::<Self, F>(to, x, first_row, rows, first, groups) }
-        }
     };
 }
 
@@ -97,6 +63,18 @@ macro_rules! compiled {
 unsafe fn in_place(mut sums: __m512i) -> __m512i {
     // SAFETY: no instruction at all, with an order among its kind.
     unsafe { asm!("/* {0} */", inout(zmm_reg) sums, options(nomem, nostack, preserves_flags)) };
+    sums
+}
+
+/// `vpdpwssd`, which the compiler would take apart into a product and a sum.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn multiply_add_pairs(mut sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
+    // SAFETY: an instruction on registers, which the processor has.
+    unsafe {
+        asm!("vpdpwssd {0}, {1}, {2}", inout(zmm_reg) sums, in(zmm_reg) a, in(zmm_reg) b,
+             options(pure, nomem, nostack, preserves_flags));
+    }
     sums
 }
 
@@ -120,6 +98,12 @@ impl Level for Vnni {
     unsafe fn dot(sums: __m512i, weights: __m512i, x: __m512i, _: bool) -> __m512i {
         // SAFETY: as above.
         unsafe { in_place(_mm512_dpbusd_epi32(sums, weights, x)) }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_pairs(sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: as above.
+        unsafe { multiply_add_pairs(sums, a, b) }
     }
 
     compiled!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
@@ -150,6 +134,12 @@ impl Level for Madd {
             };
             in_place(_mm512_add_epi32(sums, _mm512_madd_epi16(products, _mm512_set1_epi16(1))))
         }
+    }
+
+    #[inline(always)]
+    unsafe fn dot_pairs(sums: __m512i, a: __m512i, b: __m512i) -> __m512i {
+        // SAFETY: as above.
+        unsafe { _mm512_add_epi32(sums, _mm512_madd_epi16(a, b)) }
     }
 
     compiled!("avx512f,avx512bw,avx512dq,avx512vl");

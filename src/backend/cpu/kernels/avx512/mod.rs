@@ -12,20 +12,19 @@ mod format;
 mod int8;
 mod kquants;
 mod level;
-mod rows;
 mod tile;
 
 use crate::weights::DType;
 
 use super::super::level::Level;
-use super::{Int8Panels, Kernels};
+use super::{Int8Kernel, Kernels};
 use float::FloatWeights;
 
 /// The kernels of a level of AVX-512; `None` for other levels.
 pub(super) fn kernels(level: Level) -> Option<Kernels> {
     let int8 = match level {
-        Level::Avx512 => int8_panels::<level::Madd>,
-        Level::Avx512Vnni | Level::Avx512Bf16 => int8_panels::<level::Vnni>,
+        Level::Avx512 => int8_kernel::<level::Madd>,
+        Level::Avx512Vnni | Level::Avx512Bf16 => int8_kernel::<level::Vnni>,
         _ => return None,
     };
     let bf16_dot = (level == Level::Avx512Bf16).then_some(bf16_dot as super::Bf16Panels);
@@ -40,18 +39,18 @@ pub(super) fn kernels(level: Level) -> Option<Kernels> {
     })
 }
 
-fn int8_panels<L: level::Level>(dtype: DType) -> Option<Int8Panels> {
+fn int8_kernel<L: level::Level>(dtype: DType) -> Option<Int8Kernel> {
     Some(match dtype {
-        DType::Q8_0 => int8::panels::<L, format::Q8_0>,
-        DType::Q4_0 => int8::panels::<L, format::Q4_0>,
-        DType::Q4_1 => int8::panels::<L, format::Q4_1>,
-        DType::Q5_0 => int8::panels::<L, format::Q5_0>,
-        DType::Q5_1 => int8::panels::<L, format::Q5_1>,
-        DType::Q2K => int8::panels::<L, kquants::Q2K>,
-        DType::Q3K => int8::panels::<L, kquants::Q3K>,
-        DType::Q4K => int8::panels::<L, kquants::Q4K>,
-        DType::Q5K => int8::panels::<L, kquants::Q5K>,
-        DType::Q6K => int8::panels::<L, kquants::Q6K>,
+        DType::Q8_0 => int8::kernel::<L, format::Q8_0>(),
+        DType::Q4_0 => int8::kernel::<L, format::Q4_0>(),
+        DType::Q4_1 => int8::kernel::<L, format::Q4_1>(),
+        DType::Q5_0 => int8::kernel::<L, format::Q5_0>(),
+        DType::Q5_1 => int8::kernel::<L, format::Q5_1>(),
+        DType::Q2K => int8::kernel::<L, kquants::Q2K>(),
+        DType::Q3K => int8::kernel::<L, kquants::Q3K>(),
+        DType::Q4K => int8::kernel::<L, kquants::Q4K>(),
+        DType::Q5K => int8::kernel::<L, kquants::Q5K>(),
+        DType::Q6K => int8::kernel::<L, kquants::Q6K>(),
         _ => return None,
     })
 }

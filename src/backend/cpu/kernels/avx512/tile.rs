@@ -1,33 +1,52 @@
-//! The register tile of the int8 kernels: some rows by one or two panels.
+//! The register tile of the int8 kernels: some rows by some panels.
 
+use std::arch::asm;
 use std::arch::x86_64::*;
 
-use super::format::{Format, Weights};
+use super::format::{Format, Weights, words};
 use super::level::Level;
-use super::rows::Rows;
-
-/// The most outputs of a tile that keeps two sums for each. A dot product takes five to six cycles and two begin in
-/// each, so that ten to twelve have to be under way.
-const APART: usize = 8;
 
 /// What a tile works on.
-pub(super) struct Tile<'a> {
-    /// The first block of the first panel.
-    pub(super) panel: *const u8,
-    /// Bytes from panel to panel.
-    pub(super) panel_stride: usize,
+pub(super) struct Tile<const P: usize> {
+    /// The first block of each panel.
+    pub(super) panels: [*const u8; P],
     /// Blocks to go through.
     pub(super) blocks: usize,
-    /// Their activations.
-    pub(super) rows: &'a Rows,
-    /// Sixteen values of the first panel in the first row.
-    pub(super) out: *mut f32,
-    pub(super) out_stride: usize,
-    /// Whether the output is added to, because this is not the first chunk of the inputs.
-    pub(super) add: bool,
-    /// Memory that is needed next, brought into the cache meanwhile, `next_bytes` for each block.
-    pub(super) next: *const u8,
-    pub(super) next_bytes: usize,
+    /// Their activations, `R` rows side by side.
+    pub(super) q: *const i32,
+    pub(super) scales: *const f32,
+    pub(super) side: *const i32,
+    /// `[R][P][16]` outputs, at a multiple of 64 bytes.
+    pub(super) sums: *mut f32,
+    /// Room for as many, with whatever in it.
+    pub(super) scratch: *mut f32,
+    /// Whether the outputs begin at zero, because these are the first blocks of their inputs.
+    pub(super) fresh: bool,
+    pub(super) ahead: Ahead<P>,
+}
+
+/// Memory that is needed later, brought into the cache meanwhile.
+#[derive(Clone, Copy)]
+pub(super) struct Ahead<const P: usize> {
+    /// What belongs to each panel.
+    pub(super) at: [*const u8; P],
+    /// Bytes for each block.
+    pub(super) bytes: usize,
+    /// The block from which on it lies elsewhere, and how many bytes further than it would.
+    pub(super) jump: (usize, usize),
+}
+
+/// Does something for each of the `R` rows, at most twelve. Loops of this length are not always unrolled, and then
+/// what should be registers is memory.
+macro_rules! rows {
+    ($row:ident => $body:block) => { rows!(@ $row $body 0 1 2 3 4 5 6 7 8 9 10 11) };
+    (@ $row:ident $body:block $($i:literal)*) => { $( if $i < R { let $row = $i; $body } )* };
+}
+
+/// Does something for each of the `P` panels, at most four.
+macro_rules! panels {
+    ($p:ident => $body:block) => { panels!(@ $p $body 0 1 2 3) };
+    (@ $p:ident $body:block $($i:literal)*) => { $( if $i < P { let $p = $i; $body } )* };
 }
 
 /// Expands to one call per step of four inputs.
@@ -35,164 +54,342 @@ macro_rules! steps {
     ($step:ident: $($s:literal)*) => { $($step!($s);)* };
 }
 
-/// `R` rows by `P` panels. A row's operations are the same in every tile: in each group the exact integer sums, then
-/// `scale * x_scale * sum` and the adds, fused, onto what the groups before it gave.
-///
-/// # Safety
-/// The blocks of `P` panels, `R` filled rows with as many groups, and `R` by `16 P` outputs, on a processor with the
-/// level's features.
-#[inline(always)]
-pub(super) unsafe fn tile<L: Level, W: Weights, const R: usize, const P: usize>(t: &Tile<'_>) {
-    // SAFETY: all addresses are within what the caller promises; prefetches may go anywhere.
-    unsafe {
-        let mut out = [[_mm512_setzero_ps(); P]; R];
-        if t.add {
-            for row in 0..R {
-                for p in 0..P {
-                    out[row][p] = _mm512_loadu_ps(t.out.add(row * t.out_stride + 16 * p));
-                }
-            }
+/// The most outputs of a tile whose `f32` sums stay in registers, beside as many integer sums, weights and an
+/// activation. Where activations share a scale, there are sums of the block as well.
+const fn in_registers<W: Weights, const R: usize, const P: usize>() -> bool {
+    R * P <= if W::SHARED { 8 } else { 12 }
+}
+
+/// `R` by `P` registers of sums, in memory when there are too many.
+struct Sums<const R: usize, const P: usize> {
+    registers: [[__m512; P]; R],
+    memory: *mut f32,
+    in_registers: bool,
+}
+
+impl<const R: usize, const P: usize> Sums<R, P> {
+    #[inline(always)]
+    unsafe fn zero(memory: *mut f32, in_registers: bool) -> Self {
+        // SAFETY: the promises of `tile`.
+        unsafe {
+            let mut sums = Self { registers: [[_mm512_setzero_ps(); P]; R], memory, in_registers };
+            sums.clear();
+            sums
         }
-        let mut at = t.panel;
-        let mut next = t.next;
-        let mut first = 0;
-        for _ in 0..t.blocks {
-            let mut line = 0;
-            while line < t.next_bytes {
-                _mm_prefetch::<_MM_HINT_T0>(next.wrapping_add(line).cast());
-                line += 64;
-            }
-            next = next.wrapping_add(t.next_bytes);
-            let mut blocks = [at; P];
-            for p in 0..P {
-                blocks[p] = at.add(p * t.panel_stride);
-            }
-            let mut heads = [W::head(at); P];
-            for p in 1..P {
-                heads[p] = W::head(blocks[p]);
-            }
-            for group in 0..W::GROUPS {
-                self::group::<L, W, R, P>(&blocks, &heads, group, t.rows, first + group, &mut out);
-            }
-            first += W::GROUPS;
-            at = at.add(W::BYTES);
+    }
+
+    #[inline(always)]
+    unsafe fn clear(&mut self) {
+        rows!(row => {
+            panels!(p => {
+                // SAFETY: as above.
+                unsafe { self.set(row, p, _mm512_setzero_ps()) };
+            });
+        });
+    }
+
+    #[inline(always)]
+    unsafe fn get(&self, row: usize, p: usize) -> __m512 {
+        if self.in_registers {
+            self.registers[row][p]
+        } else {
+            // SAFETY: as above.
+            unsafe { _mm512_load_ps(self.memory.add(16 * (row * P + p))) }
         }
-        for row in 0..R {
-            for p in 0..P {
-                _mm512_storeu_ps(t.out.add(row * t.out_stride + 16 * p), out[row][p]);
-            }
+    }
+
+    #[inline(always)]
+    unsafe fn set(&mut self, row: usize, p: usize, value: __m512) {
+        if self.in_registers {
+            self.registers[row][p] = value;
+        } else {
+            // SAFETY: as above.
+            unsafe { _mm512_store_ps(self.memory.add(16 * (row * P + p)), value) };
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn load(&mut self) {
+        if self.in_registers {
+            rows!(row => {
+                panels!(p => {
+                    // SAFETY: as above.
+                    self.registers[row][p] = unsafe { _mm512_load_ps(self.memory.add(16 * (row * P + p))) };
+                });
+            });
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn store(&self) {
+        if self.in_registers {
+            rows!(row => {
+                panels!(p => {
+                    // SAFETY: as above.
+                    unsafe {
+                        _mm512_store_ps(self.memory.add(16 * (row * P + p)), self.registers[row][p]);
+                    }
+                });
+            });
         }
     }
 }
 
-/// One group of the blocks: group `x_group` of the rows.
+/// `R` rows by `P` panels. A row's operations are the same in every tile, whatever its height and width.
+///
+/// Each group gives the exact integer sum of its products. Where activations do not share a scale, `scale * x_scale *
+/// sum` and then the add are fused onto what the groups before gave. Where they do, `scale * sum` of all groups of a
+/// block are fused onto each other, then the minima; and `x_scale` times this onto what the blocks before gave.
+///
+/// # Safety
+/// The blocks of `P` panels, `R` rows with as many groups, and sums and scratch as stated, on a processor with the
+/// level's features.
 #[inline(always)]
-unsafe fn group<L: Level, W: Weights, const R: usize, const P: usize>(
-    blocks: &[*const u8; P],
-    heads: &[W::Head; P],
-    group: usize,
-    rows: &Rows,
-    x_group: usize,
-    out: &mut [[__m512; P]; R],
-) {
-    // SAFETY: the promises of `tile`.
+pub(super) unsafe fn tile<L: Level, W: Weights, const R: usize, const P: usize>(t: &Tile<P>) {
+    // SAFETY: all addresses are within what the caller promises; prefetches may go anywhere.
     unsafe {
-        // The sums of steps 0 to 3 and of steps 4 to 7; of all steps in the first when the tile is high enough to keep
-        // the processor busy with one sum for each output.
-        let apart = W::SCALES == 2 || R * P <= APART;
-        let mut first = [[_mm512_setzero_si512(); P]; R];
-        let mut second = [[_mm512_setzero_si512(); P]; R];
-        for row in 0..R {
-            let start = rows.start::<R>(row, W::SCALES * x_group);
-            for p in 0..P {
-                first[row][p] = start;
+        let in_registers = in_registers::<W, R, P>();
+        let mut out = Sums::<R, P> { registers: [[_mm512_setzero_ps(); P]; R], memory: t.sums, in_registers };
+        if t.fresh {
+            out.clear()
+        } else {
+            out.load()
+        }
+        let mut shared = Sums::<R, P>::zero(t.scratch, in_registers);
+        let (mut panels, mut ahead) = (t.panels, t.ahead.at);
+        let (mut q, mut scales, mut side) = (t.q, t.scales, t.side);
+        for block in 0..t.blocks {
+            if block == t.ahead.jump.0 {
+                panels!(p => {
+                    ahead[p] = ahead[p].wrapping_add(t.ahead.jump.1);
+                });
             }
-            if W::SCALES == 2 {
-                let start = rows.start::<R>(row, 2 * x_group + 1);
-                for p in 0..P {
-                    second[row][p] = start;
+            let mut heads = [W::head(panels[0]); P];
+            for p in 1..P {
+                heads[p] = W::head(panels[p]);
+            }
+            for group in 0..W::GROUPS {
+                let share = t.ahead.bytes / W::GROUPS;
+                panels!(p => {
+                    let mut line = 0;
+                    while line < share {
+                        let at = ahead[p].wrapping_add(group * share + line);
+                        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+                        line += 64;
+                    }
+                });
+                let q = q.add(group * R * 8);
+                if W::SHARED {
+                    group_in_block::<L, W, R, P>(&panels, &heads, group, q, side, &mut shared);
+                } else {
+                    lone_group::<L, W, R, P>(&panels, &heads, q, scales, side, &mut out);
+                }
+                if !in_registers {
+                    // Or the compiler would keep all sums in registers that there are not.
+                    asm!("", options(nostack, preserves_flags));
                 }
             }
+            if W::SHARED {
+                if W::ADDS {
+                    minima::<L, W, R, P>(&panels, &heads, side, &mut shared);
+                }
+                rows!(row => {
+                    let x_scale = _mm512_set1_ps(*scales.add(row));
+                    panels!(p => {
+                        let sum = _mm512_fmadd_ps(shared.get(row, p), x_scale, out.get(row, p));
+                        out.set(row, p, sum);
+                    });
+                });
+                shared.clear();
+            }
+            q = q.add(W::GROUPS * R * 8);
+            scales = scales.add(R);
+            side = side.add(R * words::<W>());
+            panels!(p => {
+                panels[p] = panels[p].add(W::BYTES);
+                ahead[p] = ahead[p].wrapping_add(t.ahead.bytes);
+            });
         }
+        out.store();
+    }
+}
+
+/// The integer sums of a group, or of a half of it: `sums` go in as what they begin with.
+macro_rules! dots {
+    ($panels:ident, $group:ident, $q:ident, $sums:ident, $($s:literal)*) => {{
         macro_rules! step {
-            ($s:literal) => {
-                let sums = if apart && $s >= 4 { &mut second } else { &mut first };
+            ($step:literal) => {
                 let mut weights = [_mm512_setzero_si512(); P];
-                for p in 0..P {
-                    weights[p] = W::step::<$s>(blocks[p], group);
+                panels!(p => {
+                    weights[p] = W::step::<$step>($panels[p], $group);
                     if !W::READY {
                         weights[p] = L::bytes(weights[p], W::SIGNED);
                     }
-                }
-                for row in 0..R {
-                    let x = rows.step::<$s, R>(row, x_group);
-                    for p in 0..P {
-                        sums[row][p] = L::dot(sums[row][p], weights[p], x, W::SIGNED);
-                    }
-                }
+                });
+                rows!(row => {
+                    let x = _mm512_set1_epi32(*$q.add(row * 8 + $step));
+                    panels!(p => {
+                        $sums[row][p] = L::dot($sums[row][p], weights[p], x, W::SIGNED);
+                    });
+                });
             };
         }
-        steps!(step: 0 4 1 5 2 6 3 7);
-        for p in 0..P {
-            let scales = W::scales(blocks[p], heads[p], group);
-            for row in 0..R {
-                let x_scale = rows.scale::<R>(row, x_group);
-                let (first, second) = (first[row][p], second[row][p]);
-                out[row][p] = if W::SCALES == 1 {
-                    let sum = if apart { _mm512_add_epi32(first, second) } else { first };
-                    _mm512_fmadd_ps(_mm512_mul_ps(scales[0], x_scale), _mm512_cvtepi32_ps(sum), out[row][p])
-                } else {
-                    let sum = _mm512_mul_ps(scales[0], _mm512_cvtepi32_ps(first));
-                    let sum = _mm512_fmadd_ps(scales[1], _mm512_cvtepi32_ps(second), sum);
-                    _mm512_fmadd_ps(sum, x_scale, out[row][p])
-                };
-            }
+        steps!(step: $($s)*);
+    }};
+}
+
+/// A group whose activations have a scale of their own.
+#[inline(always)]
+unsafe fn lone_group<L: Level, W: Weights, const R: usize, const P: usize>(
+    panels: &[*const u8; P],
+    heads: &[W::Head; P],
+    q: *const i32,
+    scales: *const f32,
+    side: *const i32,
+    out: &mut Sums<R, P>,
+) {
+    // SAFETY: the promises of `tile`.
+    unsafe {
+        let mut sums = [[_mm512_setzero_si512(); P]; R];
+        if !W::ADDS {
+            rows!(row => {
+                sums[row] = [_mm512_set1_epi32(*side.add(row)); P];
+            });
         }
+        let group = 0;
+        dots!(panels, group, q, sums, 0 4 1 5 2 6 3 7);
+        panels!(p => {
+            let scale = W::scale(panels[p], heads[p], 0, 0);
+            rows!(row => {
+                let scale = _mm512_mul_ps(scale, _mm512_set1_ps(*scales.add(row)));
+                let sum = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(sums[row][p]), out.get(row, p));
+                out.set(row, p, sum);
+            });
+        });
         if W::ADDS {
-            for p in 0..P {
-                let adds = W::adds(blocks[p], heads[p], group);
-                for half in 0..W::SCALES {
-                    for row in 0..R {
-                        let sum = rows.sum::<R>(row, W::SCALES * x_group + half);
-                        out[row][p] = _mm512_fmadd_ps(adds[half], sum, out[row][p]);
-                    }
-                }
-            }
+            panels!(p => {
+                let add = W::add(panels[p]);
+                rows!(row => {
+                    let scaled = _mm512_set1_ps(f32::from_bits((*side.add(row)).cast_unsigned()));
+                    out.set(row, p, _mm512_fmadd_ps(add, scaled, out.get(row, p)));
+                });
+            });
         }
+    }
+}
+
+/// A group of a block whose activations share a scale.
+#[inline(always)]
+unsafe fn group_in_block<L: Level, W: Weights, const R: usize, const P: usize>(
+    panels: &[*const u8; P],
+    heads: &[W::Head; P],
+    group: usize,
+    q: *const i32,
+    side: *const i32,
+    shared: &mut Sums<R, P>,
+) {
+    // SAFETY: the promises of `tile`.
+    unsafe {
+        for half in 0..W::SCALES {
+            let mut sums = [[_mm512_setzero_si512(); P]; R];
+            if !W::ADDS {
+                rows!(row => {
+                    let start = *side.add(row * words::<W>() + W::SCALES * group + half);
+                    sums[row] = [_mm512_set1_epi32(start); P];
+                });
+            }
+            match (W::SCALES, half) {
+                (1, _) => dots!(panels, group, q, sums, 0 4 1 5 2 6 3 7),
+                (_, 0) => dots!(panels, group, q, sums, 0 1 2 3),
+                _ => dots!(panels, group, q, sums, 4 5 6 7),
+            }
+            panels!(p => {
+                let scale = W::scale(panels[p], heads[p], group, half);
+                rows!(row => {
+                    let sum = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(sums[row][p]), shared.get(row, p));
+                    shared.set(row, p, sum);
+                });
+            });
+        }
+    }
+}
+
+/// The minima of a block, times the sums of its activations.
+#[inline(always)]
+unsafe fn minima<L: Level, W: Weights, const R: usize, const P: usize>(
+    panels: &[*const u8; P],
+    heads: &[W::Head; P],
+    side: *const i32,
+    shared: &mut Sums<R, P>,
+) {
+    // SAFETY: the promises of `tile`.
+    unsafe {
+        let mut sums = [[_mm512_setzero_si512(); P]; R];
+        for pair in 0..words::<W>() {
+            let mut minima = [_mm512_setzero_si512(); P];
+            panels!(p => {
+                minima[p] = W::minima(panels[p], pair);
+            });
+            rows!(row => {
+                let x = _mm512_set1_epi32(*side.add(row * words::<W>() + pair));
+                panels!(p => {
+                    sums[row][p] = L::dot_pairs(sums[row][p], minima[p], x);
+                });
+            });
+        }
+        panels!(p => {
+            let scale = W::minimum_scale(panels[p], heads[p]);
+            rows!(row => {
+                let sum = _mm512_fmadd_ps(scale, _mm512_cvtepi32_ps(sums[row][p]), shared.get(row, p));
+                shared.set(row, p, sum);
+            });
+        });
     }
 }
 
 /// Unpacks `groups` groups of one panel, a whole number of blocks, to blocks of `F::Unpacked`.
 ///
 /// # Safety
-/// As many groups from `block` on, and room for them at `to`.
+/// As many groups from `block` on, and room for them at `to`, a multiple of 64 bytes.
 #[inline(always)]
 pub(super) unsafe fn unpack<L: Level, F: Format>(block: *const u8, groups: usize, to: *mut u8) {
+    const {
+        assert!(
+            F::GROUPS == <F::Unpacked as Weights>::GROUPS && F::SHARED == <F::Unpacked as Weights>::SHARED
+        );
+    }
     // SAFETY: within what the caller promises.
     unsafe {
-        for index in 0..groups / F::GROUPS {
-            let block = block.add(index * F::BYTES);
+        let (mut block, mut to) = (block, to);
+        for _ in 0..groups / F::GROUPS {
             let head = F::head(block);
             for group in 0..F::GROUPS {
-                let to = to.add((index * F::GROUPS + group) * <F::Unpacked as Weights>::BYTES);
                 macro_rules! step {
                     ($s:literal) => {
                         let weights = L::bytes(F::step::<$s>(block, group), F::SIGNED);
-                        _mm512_storeu_si512(to.add(64 * $s).cast(), weights);
+                        _mm512_store_si512(to.cast(), weights);
+                        to = to.add(64);
                     };
                 }
                 steps!(step: 0 1 2 3 4 5 6 7);
-                let scales = F::scales(block, head, group);
                 for half in 0..F::SCALES {
-                    _mm512_storeu_ps(to.add(512 + 64 * half).cast(), scales[half]);
-                }
-                if F::ADDS {
-                    let adds = F::adds(block, head, group);
-                    for half in 0..F::SCALES {
-                        _mm512_storeu_ps(to.add(512 + 64 * (F::SCALES + half)).cast(), adds[half]);
-                    }
+                    _mm512_store_ps(to.cast(), F::scale(block, head, group, half));
+                    to = to.add(64);
                 }
             }
+            if F::ADDS && !F::SHARED {
+                _mm512_store_ps(to.cast(), F::add(block));
+                to = to.add(64);
+            }
+            if F::ADDS && F::SHARED {
+                for pair in 0..words::<F>() {
+                    _mm512_store_si512(to.cast(), F::minima(block, pair));
+                    to = to.add(64);
+                }
+                _mm512_store_ps(to.cast(), F::minimum_scale(block, head));
+                to = to.add(64);
+            }
+            block = block.add(F::BYTES);
         }
     }
 }

@@ -1,7 +1,9 @@
 //! Quantized panels with int8 activations.
 
-use super::super::{Int8Panels, Int8Rows, Kernels};
+use super::super::{Int8Kernel, Kernels};
 use super::*;
+use crate::backend::cpu::activations::Int8Activations;
+use crate::backend::cpu::buffer::Arena;
 use crate::backend::cpu::pack::{GROUP, Layout};
 
 const FORMATS: [DType; 10] = [
@@ -76,7 +78,7 @@ pub(crate) fn int8(kernels: &Kernels) {
                 // Every number of rows and of panels for the first case; one shape for each of the others.
                 let panels = if number == 0 { 1..=3 } else { 1 + number % 3..=1 + number % 3 };
                 for panels in panels {
-                    let case = Case::new(dtype, width, panels, weights, inputs);
+                    let case = Case::new(dtype, width, panels, weights, inputs, kernel.form.shared);
                     let every_number = number == 0 && index == 0;
                     case.check(kernel, every_number);
                 }
@@ -103,7 +105,14 @@ struct Case {
 }
 
 impl Case {
-    fn new(dtype: DType, width: usize, panels: usize, weights: Weights, inputs: Inputs) -> Self {
+    fn new(
+        dtype: DType,
+        width: usize,
+        panels: usize,
+        weights: Weights,
+        inputs: Inputs,
+        shared: usize,
+    ) -> Self {
         let mut random = Random((width * 10 + panels) as u64);
         let rows: Vec<Vec<u8>> =
             (0..panels * PANEL).map(|_| file_row(dtype, width, weights, &mut random)).collect();
@@ -125,11 +134,14 @@ impl Case {
                     half.copy_from_slice(&values.map(i8::cast_unsigned));
                 }
             }
-            scales.extend((0..groups).map(|_| match inputs {
-                Inputs::Random => 0.01 * random.unit().abs() + 1e-6,
-                Inputs::Whole | Inputs::Filled(_) => 1.0,
-                Inputs::Large => 1e20 * (1.0 + random.unit().abs()),
-            }));
+            for _ in 0..groups / shared {
+                let scale = match inputs {
+                    Inputs::Random => 0.01 * random.unit().abs() + 1e-6,
+                    Inputs::Whole | Inputs::Filled(_) => 1.0,
+                    Inputs::Large => 1e20 * (1.0 + random.unit().abs()),
+                };
+                scales.extend(std::iter::repeat_n(scale, shared));
+            }
         }
         Self { dtype, width, panels, weights, inputs, packed, q, stride, scales, sums }
     }
@@ -138,25 +150,37 @@ impl Case {
         format!("{} width {} {:?} {:?}", self.dtype, self.width, self.weights, self.inputs)
     }
 
-    fn run(&self, kernel: Int8Panels, call: Call) -> Vec<f32> {
+    fn run(&self, kernel: Int8Kernel, call: Call) -> Vec<f32> {
         let groups = self.width / GROUP;
         let panel_bytes = panel_bytes(self.dtype, self.width).unwrap();
         let panel = &self.packed.as_slice()[call.first_panel * panel_bytes..];
-        let first = call.first_row;
-        let x = Int8Rows {
-            q: self.q.as_slice()[first * self.stride..].as_ptr().cast(),
-            stride: self.stride,
-            scales: self.scales[first * groups..].as_ptr(),
-            sums: self.sums[2 * first * groups..].as_ptr(),
-            groups,
-        };
+        let mut x = Int8Activations::new(&Arena::new(), kernel.form, call.rows, groups).unwrap();
+        let writer = x.writer();
+        for row in 0..x.capacity() {
+            if row >= call.rows {
+                // SAFETY: one row after the other.
+                unsafe { writer.zeros(row) };
+                continue;
+            }
+            let from = call.first_row + row;
+            let q: Vec<i8> = self.q.as_slice()[from * self.stride..][..self.width]
+                .iter()
+                .map(|q| q.cast_signed())
+                .collect();
+            let scales = &self.scales[from * groups..][..groups];
+            let sums = &self.sums[2 * from * groups..][..2 * groups];
+            // SAFETY: as above.
+            unsafe { writer.row(row, &q, scales, sums) };
+        }
         guarded(call, |out, out_stride| {
-            // SAFETY: the slices hold the panels and rows of the call, and `out` the rows that are asked for.
-            unsafe { kernel(panel.as_ptr(), call.panels, &x, call.rows, out, out_stride) }
+            // SAFETY: the slices hold the panels of the call, `x` its rows, and `out` room for what is asked for.
+            unsafe {
+                (kernel.panels)(panel.as_ptr(), call.panels, &x.rows_from(0), call.rows, out, out_stride)
+            }
         })
     }
 
-    fn check(&self, kernel: Int8Panels, every_number: bool) {
+    fn check(&self, kernel: Int8Kernel, every_number: bool) {
         let found =
             in_any_company(self.panels, every_number, &|| self.name(), &|call| self.run(kernel, call));
         let width = self.panels * PANEL;

@@ -33,13 +33,13 @@ fn groups() -> Vec<[f32; GROUP]> {
 /// Tries the conversion to int8: bit for bit what the portable one gives, also in rows of many groups.
 pub(crate) fn quantize(kernels: &Kernels) {
     let groups = groups();
-    for per_row in [1, 2, 3, 5, 8, 32] {
-        for row in groups.chunks(per_row) {
+    for (per_row, shared) in [(1, 1), (2, 1), (3, 1), (5, 1), (8, 1), (32, 1), (8, 8), (32, 8)] {
+        for row in groups.chunks(per_row).filter(|row| row.len().is_multiple_of(shared)) {
             let x = row.as_flattened();
             let convert = |kernels: &Kernels| {
                 let (mut q, mut scales, mut sums) =
                     (vec![99; x.len()], vec![9.0; row.len()], vec![9; 2 * row.len()]);
-                (kernels.quantize)(x, &mut q, &mut scales, &mut sums);
+                (kernels.quantize)(x, shared, &mut q, &mut scales, &mut sums);
                 (q, scales, sums)
             };
             let (q, scales, sums) = convert(kernels);

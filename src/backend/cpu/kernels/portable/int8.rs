@@ -3,24 +3,25 @@
 // A pointer is moved and followed under one promise.
 #![allow(clippy::multiple_unsafe_ops_per_block)]
 
-use super::super::{Int8Panels, Int8Rows};
+use super::super::{Form, Int8Kernel, Int8Rows, Side};
 use crate::backend::cpu::pack::{Codes, Format, GROUP, Layout, PANEL, Scales, Visit, visit};
 use crate::weights::DType;
 
 /// See [`Kernels::int8`](super::Kernels::int8).
-pub(super) fn kernel(dtype: DType) -> Option<Int8Panels> {
+pub(super) fn kernel(dtype: DType) -> Option<Int8Kernel> {
     struct Kernel;
     impl Visit for Kernel {
-        type Output = Int8Panels;
-        fn visit<F: Format>(self) -> Int8Panels {
-            panels::<F>
+        type Output = Int8Kernel;
+        fn visit<F: Format>(self) -> Int8Kernel {
+            let form = Form { max_height: 1, shared: 1, side: Side::Sums };
+            Int8Kernel { panels: panels::<F>, form }
         }
     }
     visit(dtype, Kernel)
 }
 
 /// # Safety
-/// As [`Int8Panels`]: `panel` holds `panels` whole panels of `x.groups` groups, the arrays of `x` hold `rows` rows,
+/// As [`Int8Panels`](super::super::Int8Panels): `panel` holds `panels` whole panels of `x.groups` groups, the arrays of `x` hold `rows` rows,
 /// and `out` has room for `rows` rows of `16 * panels` values that lie `out_stride` apart.
 unsafe fn panels<F: Format>(
     panel: *const u8,
@@ -71,9 +72,9 @@ impl<'a> Activations<'a> {
         // SAFETY: the caller's promise; `i8` and `[i8; 32]` have the same alignment.
         unsafe {
             Self {
-                q: &*x.q.add(row * x.stride + group * GROUP).cast(),
+                q: &*x.q.add(row * Int8Rows::tile_bytes(1, x.groups) + group * GROUP).cast(),
                 scale: *x.scales.add(index),
-                sums: [*x.sums.add(2 * index), *x.sums.add(2 * index + 1)],
+                sums: [*x.side.add(2 * index), *x.side.add(2 * index + 1)],
             }
         }
     }

@@ -11,18 +11,18 @@ const SMALLEST: f32 = f32::from_bits((127 - 120) << 23);
 const ROUND: f32 = 12_582_912.0;
 
 /// See [`Kernels::quantize`](super::Kernels::quantize).
-pub(super) fn quantize(x: &[f32], q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-    let groups = x.as_chunks::<GROUP>().0.iter().zip(q.as_chunks_mut::<GROUP>().0);
-    for (((x, q), scale), sums) in groups.zip(scales).zip(sums.as_chunks_mut::<2>().0) {
-        *scale = quantize_group(x, q);
-        for (sum, q) in sums.iter_mut().zip(q.as_chunks::<{ GROUP / 2 }>().0) {
-            *sum = q.iter().map(|&q| i32::from(q)).sum();
-        }
+pub(super) fn quantize(x: &[f32], shared: usize, q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
+    let blocks = x.chunks_exact(GROUP * shared).zip(q.chunks_exact_mut(GROUP * shared));
+    for ((x, q), scales) in blocks.zip(scales.chunks_exact_mut(shared)) {
+        scales.fill(quantize_block(x, q));
+    }
+    for (sum, q) in sums.iter_mut().zip(q.as_chunks::<{ GROUP / 2 }>().0) {
+        *sum = q.iter().map(|&q| i32::from(q)).sum();
     }
 }
 
-/// Writes the integers of a group and returns its scale.
-fn quantize_group(x: &[f32; GROUP], q: &mut [i8; GROUP]) -> f32 {
+/// Writes the integers of values that share a scale, and returns it.
+fn quantize_block(x: &[f32], q: &mut [i8]) -> f32 {
     // Magnitudes order like their bits, with infinity and then NaN above all numbers.
     let max = x.iter().map(|x| x.abs().to_bits()).max().map_or(0.0, f32::from_bits);
     if !max.is_finite() {
@@ -57,7 +57,7 @@ mod tests {
 
     fn group(x: [f32; GROUP]) -> (f32, [i8; GROUP], [i32; 2]) {
         let (mut q, mut scale, mut sums) = ([99; GROUP], [9.0], [9; 2]);
-        quantize(&x, &mut q, &mut scale, &mut sums);
+        quantize(&x, 1, &mut q, &mut scale, &mut sums);
         (scale[0], q, sums)
     }
 

@@ -6,7 +6,7 @@ use std::panic::catch_unwind;
 
 use half::bf16;
 
-use super::super::{Int8Panels, Int8Rows, cases};
+use super::super::{Int8Kernel, Int8Panels, Int8Rows, cases};
 use super::*;
 use crate::weights::DType;
 
@@ -65,7 +65,7 @@ unsafe fn depends_on_company(
     let Some(kernel) = (KERNELS.int8)(DType::Q4_0) else { return };
     // SAFETY: the caller's promises.
     unsafe {
-        kernel(panel, panels, x, rows, out, stride);
+        (kernel.panels)(panel, panels, x, rows, out, stride);
         if rows == 7 {
             let value = out.add(6 * stride + 3);
             *value = f32::from_bits((*value).to_bits() ^ 1);
@@ -85,9 +85,9 @@ unsafe fn forgets_a_half(
     let Some(kernel) = (KERNELS.int8)(DType::Q4_1) else { return };
     // SAFETY: the caller's promises; there are as many sums as before.
     unsafe {
-        let sums = std::slice::from_raw_parts(x.sums, 2 * x.groups * rows);
+        let sums = std::slice::from_raw_parts(x.side, 2 * x.groups * rows);
         let halved: Vec<i32> = sums.iter().enumerate().map(|(i, sum)| sum * (i as i32 % 2)).collect();
-        kernel(panel, panels, &Int8Rows { sums: halved.as_ptr(), ..*x }, rows, out, stride);
+        (kernel.panels)(panel, panels, &Int8Rows { side: halved.as_ptr(), ..*x }, rows, out, stride);
     }
 }
 
@@ -103,17 +103,18 @@ unsafe fn writes_beyond(
     let Some(kernel) = (KERNELS.int8)(DType::Q8_0) else { return };
     // SAFETY: the caller's promises; the trial's output has room behind every row.
     unsafe {
-        kernel(panel, panels, x, rows, out, stride);
+        (kernel.panels)(panel, panels, x, rows, out, stride);
         *out.add(rows * stride - 1) = 0.0;
     }
 }
 
 #[test]
 fn the_trial_finds_what_is_wrong() {
-    fn instead(dtype: DType, of: DType, wrong: Int8Panels) -> Option<Int8Panels> {
-        if dtype == of { Some(wrong) } else { (KERNELS.int8)(dtype) }
+    fn instead(dtype: DType, of: DType, panels: Int8Panels) -> Option<Int8Kernel> {
+        let right = (KERNELS.int8)(dtype)?;
+        Some(if dtype == of { Int8Kernel { panels, ..right } } else { right })
     }
-    let wrong: [fn(DType) -> Option<Int8Panels>; 3] = [
+    let wrong: [fn(DType) -> Option<Int8Kernel>; 3] = [
         |dtype| instead(dtype, DType::Q8_0, writes_beyond),
         |dtype| instead(dtype, DType::Q4_0, depends_on_company),
         |dtype| instead(dtype, DType::Q4_1, forgets_a_half),
