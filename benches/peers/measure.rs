@@ -1,0 +1,210 @@
+//! One part of one model, in a process of its own: the runtime serves the model and answers requests.
+//!
+//! Times are the runtime's own, from a request's submission to its first token and to its end.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Instant;
+
+use model_runtime::models::stop_tokens;
+use model_runtime::protocol::CompletionRequest;
+use model_runtime::runtime::{BackendChoice, CompletionStream, RequestTimings};
+use model_runtime::weights::Checkpoint;
+use model_runtime::{ModelRuntime, ServeOptions};
+use serde::{Deserialize, Serialize};
+
+use super::Failure;
+use super::arguments::{Arguments, Part};
+use super::model::Random;
+use super::workload::{Kind, Workload};
+
+const ENDPOINT: &str = "bench";
+/// Tokens of the prompt that keeps the engine busy until all requests of a batch have arrived.
+const BLOCKER: usize = 256;
+/// Tokens in a block of the cache: what of a cached prompt may have to be computed again.
+const BLOCK: usize = 16;
+/// How often a batch is started before it counts as one that cannot be.
+const STARTS: usize = 4;
+
+/// What the process found.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Measured {
+    /// Seconds from nothing to ready, without the digest of the files.
+    pub(crate) load_seconds: f64,
+    /// The most memory that the process ever had, where the system tells.
+    pub(crate) peak_bytes: Option<u64>,
+    /// Whether the model ended answers by itself, so that a logit bias had to keep it from that.
+    pub(crate) biased: bool,
+    /// Tokens per second of every run of every workload.
+    pub(crate) runs: Vec<Vec<f64>>,
+}
+
+/// Serves the model and takes the figures.
+pub(crate) fn measure(
+    model: &Path,
+    part: Part,
+    workloads: &[Workload],
+    a: &Arguments,
+) -> Result<Measured, Failure> {
+    let runtime = ModelRuntime::builder().build()?;
+    let start = Instant::now();
+    let info = runtime.serve(ENDPOINT, model, options(part, workloads, a)?)?;
+    let load_seconds = start.elapsed().as_secs_f64();
+    let mut caller = Caller { runtime, vocab: info.vocab_size, random: Random(1), bias: None };
+    // The first steps pay for scratch space and cold caches.
+    caller.run(Kind::Decode { sequences: 1, prompt: 8, tokens: 4 })?;
+    let mut runs = Vec::new();
+    for workload in workloads {
+        let mut rates = Vec::new();
+        for _ in 0..a.repeat.max(1) {
+            let rate = match caller.run(workload.kind)? {
+                Some(rate) => rate,
+                None => {
+                    caller.bias = Some(some_token(model, info.vocab_size)?);
+                    caller.run(workload.kind)?.ok_or("the answers end early whatever is asked for")?
+                }
+            };
+            rates.push(rate);
+        }
+        // Nothing is left to do when the error stream is gone.
+        let _ = writeln!(io::stderr(), "    {}: {}", workload.name, list(&rates));
+        runs.push(rates);
+    }
+    Ok(Measured { load_seconds, peak_bytes: peak_bytes(), biased: caller.bias.is_some(), runs })
+}
+
+fn list(rates: &[f64]) -> String {
+    let rates: Vec<String> = rates.iter().map(|rate| format!("{rate:.1}")).collect();
+    rates.join(", ") + " tokens/s"
+}
+
+fn options(part: Part, workloads: &[Workload], a: &Arguments) -> Result<ServeOptions, Failure> {
+    let most = |of: fn(Kind) -> usize| workloads.iter().map(|w| of(w.kind)).max().unwrap_or(1);
+    let sequences = most(Kind::sequences);
+    let context = most(Kind::context).max(BLOCKER + 1).max(64);
+    // A whole number of blocks for each sequence and for the one that keeps the engine busy.
+    let cache = sequences * most(Kind::context).next_multiple_of(BLOCK) + BLOCKER + 4 * BLOCK;
+    // The rests of all prompts have to fit into one step.
+    let rows = ServeOptions::default().max_batch_tokens.max(sequences * BLOCK);
+    Ok(ServeOptions::default()
+        .backend(BackendChoice::Cpu(a.cpu()?))
+        .version("bench")
+        .context_length(context)
+        .cache_tokens(cache.max(context))
+        .max_sequences(sequences + 1)
+        .max_queue(sequences + 1)
+        .max_batch_tokens(rows)
+        // A prompt is prefilled once and then found in the cache, except where nothing but prefill is measured.
+        .prefix_sharing(part != Part::Prefill))
+}
+
+/// A token that ends no answer.
+fn some_token(model: &Path, vocab: usize) -> Result<u32, Failure> {
+    let stops = stop_tokens(&Checkpoint::open(model)?)?;
+    let found = (vocab as u32 / 2..vocab as u32).find(|token| !stops.contains(token));
+    found.ok_or_else(|| "every token ends the answer".into())
+}
+
+/// Who asks.
+struct Caller {
+    runtime: ModelRuntime,
+    vocab: usize,
+    random: Random,
+    /// A token that every answer consists of.
+    bias: Option<u32>,
+}
+
+/// When a request was submitted, and what the runtime says of it.
+type Times = (Instant, RequestTimings);
+
+impl Caller {
+    fn prompt(&mut self, length: usize) -> Vec<u32> {
+        (0..length).map(|_| self.random.below(self.vocab) as u32).collect()
+    }
+
+    fn submit(&self, prompt: Vec<u32>, tokens: u32) -> Result<(Instant, CompletionStream), Failure> {
+        let mut request = CompletionRequest::new(ENDPOINT, prompt).max_tokens(tokens).temperature(0.0);
+        if let Some(token) = self.bias {
+            request.options.logit_bias.insert(token, 100.0);
+        }
+        Ok((Instant::now(), self.runtime.complete_stream(request)?))
+    }
+
+    /// Waits for the end; `None` when the answer is shorter than asked for.
+    fn finish(stream: &CompletionStream, tokens: u32) -> Result<Option<RequestTimings>, Failure> {
+        let generated = stream.wait()?.usage.completion_tokens;
+        let timings = stream.timings().ok_or("an answer has no times")?;
+        Ok((generated == u64::from(tokens)).then_some(timings))
+    }
+
+    /// Tokens per second; `None` when an answer ended early.
+    fn run(&mut self, kind: Kind) -> Result<Option<f64>, Failure> {
+        match kind {
+            Kind::Prefill { prompt } => {
+                let tokens = self.prompt(prompt);
+                let (_, stream) = self.submit(tokens, 1)?;
+                let first = Self::finish(&stream, 1)?.and_then(|timings| timings.time_to_first_token);
+                Ok(first.map(|first| prompt as f64 / first.as_secs_f64()))
+            }
+            Kind::Decode { sequences, prompt, tokens } => {
+                let prompts: Vec<Vec<u32>> = (0..sequences).map(|_| self.prompt(prompt)).collect();
+                self.decode(&prompts, tokens)
+            }
+        }
+    }
+
+    /// All answers at once, in step: `n * (tokens - 1)` tokens in the time from the first token to the last.
+    fn decode(&mut self, prompts: &[Vec<u32>], tokens: u32) -> Result<Option<f64>, Failure> {
+        for _ in 0..STARTS {
+            // From here on the cache has the prompts, but for the last tokens of each.
+            for prompt in prompts {
+                if Self::finish(&self.submit(prompt.clone(), 1)?.1, 1)?.is_none() {
+                    return Ok(None);
+                }
+            }
+            // While the engine computes this, all others arrive; then their rests share one step.
+            let blocker = if prompts.len() > 1 {
+                let prompt = self.prompt(BLOCKER);
+                Some(self.submit(prompt, 1)?)
+            } else {
+                None
+            };
+            let streams = prompts.iter().map(|prompt| self.submit(prompt.clone(), tokens));
+            let streams = streams.collect::<Result<Vec<_>, Failure>>()?;
+            drop(blocker.map(|(_, stream)| stream.wait()).transpose()?);
+            let mut times = Vec::new();
+            for (submitted, stream) in &streams {
+                match Self::finish(stream, tokens)? {
+                    Some(timings) => times.push((*submitted, timings)),
+                    None => return Ok(None),
+                }
+            }
+            if let Some(seconds) = in_step(&times, tokens) {
+                return Ok(Some(prompts.len() as f64 * f64::from(tokens - 1) / seconds));
+            }
+        }
+        Err(format!("{} requests never started in the same step", prompts.len()).into())
+    }
+}
+
+/// Seconds from the first token to the last, when all answers had theirs in the same steps.
+fn in_step(times: &[Times], tokens: u32) -> Option<f64> {
+    let base = times.first()?.0;
+    let mut seconds: f64 = 0.0;
+    let (mut earliest, mut latest) = (f64::INFINITY, f64::NEG_INFINITY);
+    for (submitted, timings) in times {
+        let first = timings.time_to_first_token?;
+        seconds = seconds.max((timings.total - first).as_secs_f64());
+        let moment = (*submitted - base + first).as_secs_f64();
+        (earliest, latest) = (earliest.min(moment), latest.max(moment));
+    }
+    // Less than half a step apart: the same step.
+    (2.0 * (latest - earliest) < seconds / f64::from(tokens - 1)).then_some(seconds)
+}
+
+/// The most memory that this process ever had.
+fn peak_bytes() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes << 10)
+}
