@@ -19,8 +19,6 @@ use super::model::Random;
 use super::workload::{Kind, Workload};
 
 const ENDPOINT: &str = "bench";
-/// Tokens of the prompt that keeps the engine busy until all requests of a batch have arrived.
-const BLOCKER: usize = 256;
 /// Tokens in a block of the cache: what of a cached prompt may have to be computed again.
 const BLOCK: usize = 16;
 /// How often a batch is started before it counts as one that cannot be.
@@ -50,42 +48,51 @@ pub(crate) fn measure(
     let start = Instant::now();
     let info = runtime.serve(ENDPOINT, model, options(part, workloads, a)?)?;
     let load_seconds = start.elapsed().as_secs_f64();
-    let mut caller = Caller { runtime, vocab: info.vocab_size, random: Random(1), bias: None };
+    let vocab = info.vocab_size;
+    let mut caller = Caller { runtime, vocab, rows: rows(workloads), random: Random(1), bias: None };
     // The first steps pay for scratch space and cold caches.
     caller.run(Kind::Decode { sequences: 1, prompt: 8, tokens: 4 })?;
     let mut runs = Vec::new();
     for workload in workloads {
         let mut rates = Vec::new();
+        progress(&format!("    {}:", workload.name));
         for _ in 0..a.repeat.max(1) {
             let rate = match caller.run(workload.kind)? {
                 Some(rate) => rate,
                 None => {
-                    caller.bias = Some(some_token(model, info.vocab_size)?);
+                    caller.bias = Some(some_token(model, vocab)?);
                     caller.run(workload.kind)?.ok_or("the answers end early whatever is asked for")?
                 }
             };
+            progress(&format!(" {rate:.1}"));
             rates.push(rate);
         }
-        // Nothing is left to do when the error stream is gone.
-        let _ = writeln!(io::stderr(), "    {}: {}", workload.name, list(&rates));
+        progress(" tokens/s\n");
         runs.push(rates);
     }
     Ok(Measured { load_seconds, peak_bytes: peak_bytes(), biased: caller.bias.is_some(), runs })
 }
 
-fn list(rates: &[f64]) -> String {
-    let rates: Vec<String> = rates.iter().map(|rate| format!("{rate:.1}")).collect();
-    rates.join(", ") + " tokens/s"
+fn progress(text: &str) {
+    // Nothing is left to do when the error stream is gone.
+    let _ = write!(io::stderr(), "{text}");
+}
+
+/// The most of something that any workload has.
+fn most(workloads: &[Workload], of: fn(Kind) -> usize) -> usize {
+    workloads.iter().map(|workload| of(workload.kind)).max().unwrap_or(1)
+}
+
+/// Rows of a step: as many as by default, and enough for what of each cached prompt is computed again.
+fn rows(workloads: &[Workload]) -> usize {
+    ServeOptions::default().max_batch_tokens.max(most(workloads, Kind::sequences) * BLOCK)
 }
 
 fn options(part: Part, workloads: &[Workload], a: &Arguments) -> Result<ServeOptions, Failure> {
-    let most = |of: fn(Kind) -> usize| workloads.iter().map(|w| of(w.kind)).max().unwrap_or(1);
-    let sequences = most(Kind::sequences);
-    let context = most(Kind::context).max(BLOCKER + 1).max(64);
-    // A whole number of blocks for each sequence and for the one that keeps the engine busy.
-    let cache = sequences * most(Kind::context).next_multiple_of(BLOCK) + BLOCKER + 4 * BLOCK;
-    // The rests of all prompts have to fit into one step.
-    let rows = ServeOptions::default().max_batch_tokens.max(sequences * BLOCK);
+    let (sequences, rows) = (most(workloads, Kind::sequences), rows(workloads));
+    let context = most(workloads, Kind::context).max(rows + 1);
+    // Whole blocks for each sequence and for the prompt that keeps the engine busy.
+    let cache = sequences * most(workloads, Kind::context).next_multiple_of(BLOCK) + rows + 4 * BLOCK;
     Ok(ServeOptions::default()
         .backend(BackendChoice::Cpu(a.cpu()?))
         .version("bench")
@@ -109,32 +116,42 @@ fn some_token(model: &Path, vocab: usize) -> Result<u32, Failure> {
 struct Caller {
     runtime: ModelRuntime,
     vocab: usize,
+    /// Rows of the largest step.
+    rows: usize,
     random: Random,
     /// A token that every answer consists of.
     bias: Option<u32>,
 }
 
-/// When a request was submitted, and what the runtime says of it.
-type Times = (Instant, RequestTimings);
+/// A request that was submitted between two moments.
+struct Submitted {
+    begin: Instant,
+    end: Instant,
+    stream: CompletionStream,
+}
+
+impl Submitted {
+    /// Waits for the end; `None` when the answer is shorter than asked for.
+    fn finish(&self, tokens: u32) -> Result<Option<RequestTimings>, Failure> {
+        let generated = self.stream.wait()?.usage.completion_tokens;
+        let timings = self.stream.timings().ok_or("an answer has no times")?;
+        Ok((generated == u64::from(tokens)).then_some(timings))
+    }
+}
 
 impl Caller {
     fn prompt(&mut self, length: usize) -> Vec<u32> {
         (0..length).map(|_| self.random.below(self.vocab) as u32).collect()
     }
 
-    fn submit(&self, prompt: Vec<u32>, tokens: u32) -> Result<(Instant, CompletionStream), Failure> {
+    fn submit(&self, prompt: Vec<u32>, tokens: u32) -> Result<Submitted, Failure> {
         let mut request = CompletionRequest::new(ENDPOINT, prompt).max_tokens(tokens).temperature(0.0);
         if let Some(token) = self.bias {
             request.options.logit_bias.insert(token, 100.0);
         }
-        Ok((Instant::now(), self.runtime.complete_stream(request)?))
-    }
-
-    /// Waits for the end; `None` when the answer is shorter than asked for.
-    fn finish(stream: &CompletionStream, tokens: u32) -> Result<Option<RequestTimings>, Failure> {
-        let generated = stream.wait()?.usage.completion_tokens;
-        let timings = stream.timings().ok_or("an answer has no times")?;
-        Ok((generated == u64::from(tokens)).then_some(timings))
+        let begin = Instant::now();
+        let stream = self.runtime.complete_stream(request)?;
+        Ok(Submitted { begin, end: Instant::now(), stream })
     }
 
     /// Tokens per second; `None` when an answer ended early.
@@ -142,8 +159,8 @@ impl Caller {
         match kind {
             Kind::Prefill { prompt } => {
                 let tokens = self.prompt(prompt);
-                let (_, stream) = self.submit(tokens, 1)?;
-                let first = Self::finish(&stream, 1)?.and_then(|timings| timings.time_to_first_token);
+                let first =
+                    self.submit(tokens, 1)?.finish(1)?.and_then(|timings| timings.time_to_first_token);
                 Ok(first.map(|first| prompt as f64 / first.as_secs_f64()))
             }
             Kind::Decode { sequences, prompt, tokens } => {
@@ -158,24 +175,27 @@ impl Caller {
         for _ in 0..STARTS {
             // From here on the cache has the prompts, but for the last tokens of each.
             for prompt in prompts {
-                if Self::finish(&self.submit(prompt.clone(), 1)?.1, 1)?.is_none() {
+                if self.submit(prompt.clone(), 1)?.finish(1)?.is_none() {
                     return Ok(None);
                 }
             }
-            // While the engine computes this, all others arrive; then their rests share one step.
+            // A step that has no room for more: while the engine computes it, all others arrive, and then their rests
+            // share the next one.
             let blocker = if prompts.len() > 1 {
-                let prompt = self.prompt(BLOCKER);
+                let prompt = self.prompt(self.rows);
                 Some(self.submit(prompt, 1)?)
             } else {
                 None
             };
             let streams = prompts.iter().map(|prompt| self.submit(prompt.clone(), tokens));
             let streams = streams.collect::<Result<Vec<_>, Failure>>()?;
-            drop(blocker.map(|(_, stream)| stream.wait()).transpose()?);
+            if let Some(blocker) = blocker {
+                blocker.stream.wait()?;
+            }
             let mut times = Vec::new();
-            for (submitted, stream) in &streams {
-                match Self::finish(stream, tokens)? {
-                    Some(timings) => times.push((*submitted, timings)),
+            for request in &streams {
+                match request.finish(tokens)? {
+                    Some(timings) => times.push((request, timings)),
                     None => return Ok(None),
                 }
             }
@@ -188,15 +208,16 @@ impl Caller {
 }
 
 /// Seconds from the first token to the last, when all answers had theirs in the same steps.
-fn in_step(times: &[Times], tokens: u32) -> Option<f64> {
-    let base = times.first()?.0;
+fn in_step(times: &[(&Submitted, RequestTimings)], tokens: u32) -> Option<f64> {
+    let base = times.first()?.0.begin;
     let mut seconds: f64 = 0.0;
     let (mut earliest, mut latest) = (f64::INFINITY, f64::NEG_INFINITY);
-    for (submitted, timings) in times {
+    for (request, timings) in times {
         let first = timings.time_to_first_token?;
         seconds = seconds.max((timings.total - first).as_secs_f64());
-        let moment = (*submitted - base + first).as_secs_f64();
-        (earliest, latest) = (earliest.min(moment), latest.max(moment));
+        // The caller may have been held up on the way: the first token came somewhere between these two.
+        earliest = earliest.min((request.end - base + first).as_secs_f64());
+        latest = latest.max((request.begin - base + first).as_secs_f64());
     }
     // Less than half a step apart: the same step.
     (2.0 * (latest - earliest) < seconds / f64::from(tokens - 1)).then_some(seconds)

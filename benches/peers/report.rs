@@ -106,7 +106,7 @@ impl Report<'_> {
     }
 
     fn print_limits(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "\nlimits of {} threads, level {}", self.arguments.threads(), self.level)?;
+        writeln!(out, "\nlimits, threads: {}, level: {}", self.arguments.threads(), self.level)?;
         let Limits { bandwidth, peaks } = &self.limits;
         writeln!(out, "memory read      {bandwidth:>8.1} GB/s")?;
         for (what, peak) in
