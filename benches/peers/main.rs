@@ -58,7 +58,7 @@ fn one(part: Part, a: &Arguments) -> Result<(), Failure> {
     let [model] = a.models.as_slice() else { return Err("--one takes one --model".into()) };
     let config = LlamaConfig::from_checkpoint(&Checkpoint::open(model)?)?;
     let (workloads, _) = workloads(part, a, config.max_positions);
-    let measured = measure::measure(model, part, &workloads, a)?;
+    let measured = measure::measure(model, part, &workloads, config.max_positions, a)?;
     Ok(serde_json::to_writer(io::stdout().lock(), &measured)?)
 }
 
@@ -88,7 +88,10 @@ fn all(a: &Arguments) -> Result<(), Failure> {
     if let Some(path) = &a.json {
         report.write(path)?;
     }
-    Ok(())
+    match report.models.iter().flat_map(|model| &model.failed).count() {
+        0 => Ok(()),
+        count => Err(format!("measurements that failed: {count}").into()),
+    }
 }
 
 fn file_name(path: &Path) -> String {
@@ -96,28 +99,30 @@ fn file_name(path: &Path) -> String {
 }
 
 /// All parts of one model.
-fn measure_model(name: String, path: &Path, a: &Arguments) -> Result<Model, Failure> {
+fn measure_model(label: String, path: &Path, a: &Arguments) -> Result<Model, Failure> {
     let cost = Cost::of(path, &a.cpu()?, a.quantize_to()?)?;
-    let mut model = Model { name, cost, parts: Vec::new(), left_out: Vec::new() };
+    let mut model = Model { name: label, cost, parts: Vec::new(), left_out: Vec::new(), failed: Vec::new() };
     for &part in &a.only {
         let (workloads, left_out) = workloads(part, a, model.cost.max_positions);
         model.left_out.extend(left_out);
         if workloads.is_empty() {
             continue;
         }
-        progress(&format!("{}, {}", model.name, arguments::name(part)));
-        let measured = in_own_process(path, part, a)?;
-        if measured.runs.len() != workloads.len() {
-            let (found, expected) = (measured.runs.len(), workloads.len());
-            return Err(format!("{}: {found} figures came back instead of {expected}", model.name).into());
+        progress(&format!("{}, {}", model.name, name(part)));
+        match in_own_process(path, part, workloads.len(), a) {
+            Ok(measured) => model.parts.push((workloads, measured)),
+            // What else was measured shall not be lost.
+            Err(error) => {
+                progress(&format!("error: {error}"));
+                model.failed.push(name(part));
+            }
         }
-        model.parts.push((workloads, measured));
     }
     Ok(model)
 }
 
 /// Starts this program again, for one part of one model.
-fn in_own_process(path: &Path, part: Part, a: &Arguments) -> Result<Measured, Failure> {
+fn in_own_process(path: &Path, part: Part, figures: usize, a: &Arguments) -> Result<Measured, Failure> {
     let numbers = |numbers: &[usize]| numbers.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("--model").arg(path).args(["--one", &name(part)]);
@@ -132,7 +137,14 @@ fn in_own_process(path: &Path, part: Part, a: &Arguments) -> Result<Measured, Fa
     if !output.status.success() {
         return Err(format!("{}, {}: {}", file_name(path), name(part), output.status).into());
     }
-    Ok(serde_json::from_slice(&output.stdout)?)
+    let measured: Measured = serde_json::from_slice(&output.stdout)?;
+    if measured.runs.len() != figures {
+        let found = measured.runs.len();
+        return Err(
+            format!("{}, {}: {found} figures instead of {figures}", file_name(path), name(part)).into()
+        );
+    }
+    Ok(measured)
 }
 
 fn progress(what: &str) {

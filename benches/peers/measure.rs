@@ -42,14 +42,16 @@ pub(crate) fn measure(
     model: &Path,
     part: Part,
     workloads: &[Workload],
+    max_positions: usize,
     a: &Arguments,
 ) -> Result<Measured, Failure> {
     let runtime = ModelRuntime::builder().build()?;
     let start = Instant::now();
-    let info = runtime.serve(ENDPOINT, model, options(part, workloads, a)?)?;
+    let info = runtime.serve(ENDPOINT, model, options(part, workloads, max_positions, a)?)?;
     let load_seconds = start.elapsed().as_secs_f64();
     let vocab = info.vocab_size;
-    let mut caller = Caller { runtime, vocab, rows: rows(workloads), random: Random(1), bias: None };
+    let blockers = blockers(workloads, max_positions);
+    let mut caller = Caller { runtime, vocab, blockers, random: Random(1), bias: None };
     // The first steps pay for scratch space and cold caches.
     caller.run(Kind::Decode { sequences: 1, prompt: 8, tokens: 4 })?;
     let mut runs = Vec::new();
@@ -88,18 +90,31 @@ fn rows(workloads: &[Workload]) -> usize {
     ServeOptions::default().max_batch_tokens.max(most(workloads, Kind::sequences) * BLOCK)
 }
 
-fn options(part: Part, workloads: &[Workload], a: &Arguments) -> Result<ServeOptions, Failure> {
+/// Lengths of prompts that fill a step. A model with a short context takes several.
+fn blockers(workloads: &[Workload], max_positions: usize) -> Vec<usize> {
+    let (rows, longest) = (rows(workloads), max_positions.saturating_sub(1).max(1));
+    (0..rows).step_by(longest).map(|begin| longest.min(rows - begin)).collect()
+}
+
+fn options(
+    part: Part,
+    workloads: &[Workload],
+    max_positions: usize,
+    a: &Arguments,
+) -> Result<ServeOptions, Failure> {
     let (sequences, rows) = (most(workloads, Kind::sequences), rows(workloads));
-    let context = most(workloads, Kind::context).max(rows + 1);
-    // Whole blocks for each sequence and for the prompt that keeps the engine busy.
-    let cache = sequences * most(workloads, Kind::context).next_multiple_of(BLOCK) + rows + 4 * BLOCK;
+    let blockers = blockers(workloads, max_positions).len();
+    let context = most(workloads, Kind::context).max(rows + 1).min(max_positions);
+    // Whole blocks for each sequence and for the prompts that keep the engine busy.
+    let own = most(workloads, Kind::context).next_multiple_of(BLOCK);
+    let cache = sequences * own + rows + (blockers + 4) * BLOCK;
     Ok(ServeOptions::default()
         .backend(BackendChoice::Cpu(a.cpu()?))
         .version("bench")
         .context_length(context)
         .cache_tokens(cache.max(context))
-        .max_sequences(sequences + 1)
-        .max_queue(sequences + 1)
+        .max_sequences(sequences + blockers)
+        .max_queue(sequences + blockers)
         .max_batch_tokens(rows)
         // A prompt is prefilled once and then found in the cache, except where nothing but prefill is measured.
         .prefix_sharing(part != Part::Prefill))
@@ -116,8 +131,8 @@ fn some_token(model: &Path, vocab: usize) -> Result<u32, Failure> {
 struct Caller {
     runtime: ModelRuntime,
     vocab: usize,
-    /// Rows of the largest step.
-    rows: usize,
+    /// Lengths of prompts that together fill a step.
+    blockers: Vec<usize>,
     random: Random,
     /// A token that every answer consists of.
     bias: Option<u32>,
@@ -179,17 +194,17 @@ impl Caller {
                     return Ok(None);
                 }
             }
-            // A step that has no room for more: while the engine computes it, all others arrive, and then their rests
+            // A step without room for more: while the engine computes it, all others arrive, and then their rests
             // share the next one.
-            let blocker = if prompts.len() > 1 {
-                let prompt = self.prompt(self.rows);
-                Some(self.submit(prompt, 1)?)
-            } else {
-                None
-            };
+            let blockers = if prompts.len() > 1 { self.blockers.clone() } else { Vec::new() };
+            let blockers = blockers.into_iter().map(|length| {
+                let prompt = self.prompt(length);
+                self.submit(prompt, 1)
+            });
+            let blockers = blockers.collect::<Result<Vec<_>, Failure>>()?;
             let streams = prompts.iter().map(|prompt| self.submit(prompt.clone(), tokens));
             let streams = streams.collect::<Result<Vec<_>, Failure>>()?;
-            if let Some(blocker) = blocker {
+            for blocker in blockers {
                 blocker.stream.wait()?;
             }
             let mut times = Vec::new();

@@ -21,6 +21,8 @@ pub(crate) struct Model {
     pub(crate) parts: Vec<(Vec<Workload>, Measured)>,
     /// Workloads that do not fit the model's context.
     pub(crate) left_out: Vec<Workload>,
+    /// Parts that could not be measured.
+    pub(crate) failed: Vec<String>,
 }
 
 /// Everything that was measured.
@@ -93,6 +95,9 @@ impl Report<'_> {
                     "{:width$}  {:<13} left out: the context is {positions}",
                     model.name, workload.name
                 )?;
+            }
+            for part in &model.failed {
+                writeln!(out, "{:width$}  {part:<13} failed", model.name)?;
             }
             if !model.parts.is_empty() {
                 let seconds = model.load_seconds();
