@@ -24,8 +24,11 @@ pub(crate) struct Limits {
 /// Runs of one instruction in a round: about a millisecond, so that some rounds meet no interruption.
 const RUNS: usize = 150;
 const ROUNDS: usize = 100;
-/// Passes over the memory for each number of streams.
-const PASSES: usize = 6;
+/// Bytes read in a round: some milliseconds. Before the same ones are read again all others are, and leave nothing of
+/// them in the caches.
+const WINDOW: usize = 256 << 20;
+/// Passes over all windows for each number of streams.
+const PASSES: usize = 3;
 /// Bytes that a thread takes at a time.
 const PIECE: usize = 4 << 20;
 
@@ -53,14 +56,21 @@ impl Limits {
 
 /// GB/s of all threads together, each with so many streams: the best pass.
 fn bandwidth<const STREAMS: usize>(level: Level, threads: usize, bytes: &[u8]) -> f64 {
+    let windows: Vec<&[u8]> = bytes.chunks_exact(WINDOW.min(bytes.len().max(1))).collect();
+    let rounds = PASSES * windows.len();
     // Threads take pieces as they go: one that is held up does not keep the others waiting.
-    let taken: Vec<AtomicUsize> = (0..PASSES).map(|_| AtomicUsize::new(0)).collect();
-    let seconds = shortest(threads, PASSES, &|_, pass| {
-        while let Some(piece) = bytes.chunks(PIECE).nth(taken[pass].fetch_add(1, Ordering::Relaxed)) {
-            black_box(read::<STREAMS>(level, piece));
+    let taken: Vec<AtomicUsize> = (0..rounds).map(|_| AtomicUsize::new(0)).collect();
+    let seconds = shortest(threads, rounds, &|_, round| {
+        let mut pieces = windows[round % windows.len()].chunks(PIECE);
+        let mut next = 0;
+        loop {
+            let piece = taken[round].fetch_add(1, Ordering::Relaxed);
+            let Some(bytes) = pieces.nth(piece - next) else { break };
+            next = piece + 1;
+            black_box(read::<STREAMS>(level, bytes));
         }
     });
-    bytes.len() as f64 / seconds / 1e9
+    windows.first().map_or(0, |window| window.len()) as f64 / seconds / 1e9
 }
 
 /// Calls `run` with the thread's number and the round's on all threads at once; the seconds of the shortest round,

@@ -71,6 +71,9 @@ fn all(a: &Arguments) -> Result<(), Failure> {
         }
         None => a.models.iter().map(|path| (file_name(path), path.clone())).collect(),
     };
+    // Whatever is wrong with a model shows before anything is measured.
+    let costs = models.iter().map(|(_, path)| Cost::of(path, &a.cpu()?, a.quantize_to()?));
+    let costs = costs.collect::<Result<Vec<Cost>, Failure>>()?;
     let level = Level::detect();
     let measure_limits = || {
         progress("limits of the machine");
@@ -78,8 +81,8 @@ fn all(a: &Arguments) -> Result<(), Failure> {
     };
     let mut limits = measure_limits();
     let mut measured = Vec::new();
-    for (name, path) in models {
-        measured.push(measure_model(name, &path, a)?);
+    for ((name, path), cost) in models.into_iter().zip(costs) {
+        measured.push(measure_model(name, cost, &path, a));
         // Again after every model: one slow moment of the machine must not pass for its limit.
         limits = limits.better(measure_limits());
     }
@@ -99,8 +102,7 @@ fn file_name(path: &Path) -> String {
 }
 
 /// All parts of one model.
-fn measure_model(label: String, path: &Path, a: &Arguments) -> Result<Model, Failure> {
-    let cost = Cost::of(path, &a.cpu()?, a.quantize_to()?)?;
+fn measure_model(label: String, cost: Cost, path: &Path, a: &Arguments) -> Model {
     let mut model = Model { name: label, cost, parts: Vec::new(), left_out: Vec::new(), failed: Vec::new() };
     for &part in &a.only {
         let (workloads, left_out) = workloads(part, a, model.cost.max_positions);
@@ -118,7 +120,7 @@ fn measure_model(label: String, path: &Path, a: &Arguments) -> Result<Model, Fai
             }
         }
     }
-    Ok(model)
+    model
 }
 
 /// Starts this program again, for one part of one model.
