@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::Parser;
 
+use super::model::Shape;
+
 /// Measures decode and prefill tokens/s, batch-size scaling, the longest pause of a running generation while a long
 /// prompt arrives, and what a prefix hit saves, on a synthetic model of the given shape.
 #[derive(Debug, Parser)]
@@ -60,6 +62,30 @@ pub(crate) struct Arguments {
     /// What `cargo bench` passes to every benchmark.
     #[arg(long, hide = true)]
     bench: bool,
+}
+
+impl Arguments {
+    /// The model to measure.
+    pub(crate) fn shape(&self) -> Shape {
+        Shape {
+            hidden: self.hidden,
+            layers: self.layers,
+            heads: self.heads,
+            kv_heads: self.kv_heads,
+            intermediate: self.intermediate,
+            vocab: self.vocab,
+            context: self.context(),
+        }
+    }
+
+    /// How long the context has to be for every measurement.
+    pub(crate) fn context(&self) -> usize {
+        (self.long_prompt + 64)
+            .max(self.prefix + 64)
+            .max(self.prefill + 64)
+            .max(self.tokens as usize + 64)
+            .next_multiple_of(64)
+    }
 }
 
 pub(crate) fn parse() -> Arguments {

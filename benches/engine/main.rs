@@ -5,6 +5,7 @@
 
 mod arguments;
 mod measure;
+#[path = "../common/model.rs"]
 mod model;
 mod report;
 
@@ -28,8 +29,8 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let folder = model::write(arguments)?;
-    let mut report = Report::new(arguments, model::parameters(arguments));
+    let folder = model::write(&arguments.shape())?;
+    let mut report = Report::new(arguments, model::parameters(&arguments.shape()));
     measure::prefill(folder.path(), arguments, &mut report)?;
     measure::batches(folder.path(), arguments, &mut report)?;
     measure::decode_gap(folder.path(), arguments, &mut report)?;

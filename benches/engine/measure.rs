@@ -9,7 +9,7 @@ use model_runtime::{ModelRuntime, ServeOptions};
 
 use super::Failure;
 use super::arguments::Arguments;
-use super::model::{Random, context};
+use super::model::{Random, TOKENIZER_VOCAB};
 use super::report::Report;
 
 const ENDPOINT: &str = "bench";
@@ -20,19 +20,24 @@ const BIAS: f32 = 100.0;
 /// Prompts of the batch measurements: all of 32 prompts fit in one step of prefill.
 const SHORT_PROMPT: usize = 8;
 
+/// A prompt of tokens that are ordinary text.
+fn prompt(random: &mut Random, length: usize) -> Vec<u32> {
+    (0..length).map(|_| 259 + random.below(TOKENIZER_VOCAB - 259) as u32).collect()
+}
+
 fn serve(folder: &Path, options: ServeOptions) -> Result<ModelRuntime, Failure> {
     let runtime = ModelRuntime::builder().build()?;
     runtime.serve(ENDPOINT, folder, options)?;
     // The first steps pay for scratch space and cold caches.
-    generate(&runtime, Random(99).prompt(SHORT_PROMPT), 4)?;
+    generate(&runtime, prompt(&mut Random(99), SHORT_PROMPT), 4)?;
     Ok(runtime)
 }
 
 fn options(a: &Arguments) -> ServeOptions {
     let sequences = a.batches.iter().copied().max().unwrap_or(1).max(a.running + 1);
-    let cache = context(a) * 2 + sequences * (SHORT_PROMPT + a.tokens as usize + 64);
+    let cache = a.context() * 2 + sequences * (SHORT_PROMPT + a.tokens as usize + 64);
     ServeOptions::default()
-        .context_length(context(a))
+        .context_length(a.context())
         .cache_tokens(cache)
         .max_sequences(sequences)
         .max_queue(sequences)
@@ -95,7 +100,7 @@ pub(crate) fn prefill(folder: &Path, a: &Arguments, report: &mut Report) -> Resu
     let runtime = serve(folder, options(a))?;
     let mut random = Random(2);
     let rate = best(a.repeat, |_| {
-        let arrivals = generate(&runtime, random.prompt(a.prefill), 1)?;
+        let arrivals = generate(&runtime, prompt(&mut random, a.prefill), 1)?;
         Ok(a.prefill as f64 / arrivals.to_first().as_secs_f64())
     })?;
     report.add("prefill_tokens_per_second", "prefill", rate, "tokens/s", format!("prompt of {}", a.prefill));
@@ -125,7 +130,7 @@ fn batch(runtime: &ModelRuntime, a: &Arguments, size: usize, run: u64) -> Result
     let answers = thread::scope(|scope| {
         let running: Vec<_> = (0..size as u64)
             .map(|index| {
-                let prompt = Random(1 + index + 1000 * run).prompt(SHORT_PROMPT);
+                let prompt = prompt(&mut Random(1 + index + 1000 * run), SHORT_PROMPT);
                 scope.spawn(move || generate(runtime, prompt, a.tokens).map_err(|error| error.to_string()))
             })
             .collect();
@@ -185,14 +190,14 @@ fn longest_gaps(folder: &Path, a: &Arguments, options: ServeOptions) -> Result<G
     let runtime = serve(folder, options)?;
     // A running answer has to outlast the long prompt: one token per step at least, some steps before and after.
     let tokens =
-        (context(a) - SHORT_PROMPT - 1).min(BEFORE + 64 + 4 * a.long_prompt.div_ceil(a.bound)) as u32;
+        (a.context() - SHORT_PROMPT - 1).min(BEFORE + 64 + 4 * a.long_prompt.div_ceil(a.bound)) as u32;
     let (under_way, go) = crossbeam::channel::bounded(a.running);
     let (running, long) = thread::scope(|scope| {
         let running: Vec<_> = (0..a.running as u64)
             .map(|index| {
                 let (runtime, under_way) = (&runtime, under_way.clone());
                 scope.spawn(move || {
-                    generate_with(runtime, Random(500 + index).prompt(SHORT_PROMPT), tokens, |count| {
+                    generate_with(runtime, prompt(&mut Random(500 + index), SHORT_PROMPT), tokens, |count| {
                         if count == BEFORE {
                             // The other side is gone only when the measurement failed.
                             let _ = under_way.send(());
@@ -204,7 +209,8 @@ fn longest_gaps(folder: &Path, a: &Arguments, options: ServeOptions) -> Result<G
             .collect();
         drop(under_way);
         go.iter().take(a.running).for_each(drop);
-        let long = generate(&runtime, Random(7).prompt(a.long_prompt), 1).map_err(|error| error.to_string());
+        let long =
+            generate(&runtime, prompt(&mut Random(7), a.long_prompt), 1).map_err(|error| error.to_string());
         let running = running.into_iter().map(join).collect::<Result<Vec<Arrivals>, String>>();
         running.and_then(|running| Ok((running, long?)))
     })?;
@@ -238,10 +244,10 @@ pub(crate) fn prefix_hit(folder: &Path, a: &Arguments, report: &mut Report) -> R
     let mut cold = f64::INFINITY;
     let mut warm = f64::INFINITY;
     for _ in 0..a.repeat.max(1) {
-        let prefix = random.prompt(a.prefix);
-        let mut prompt = |prefix: &[u32]| [prefix, &random.prompt(SHORT_PROMPT)].concat();
-        cold = cold.min(generate(&runtime, prompt(&prefix), 1)?.to_first().as_secs_f64());
-        warm = warm.min(generate(&runtime, prompt(&prefix), 1)?.to_first().as_secs_f64());
+        let prefix = prompt(&mut random, a.prefix);
+        let mut after = |prefix: &[u32]| [prefix, &prompt(&mut random, SHORT_PROMPT)].concat();
+        cold = cold.min(generate(&runtime, after(&prefix), 1)?.to_first().as_secs_f64());
+        warm = warm.min(generate(&runtime, after(&prefix), 1)?.to_first().as_secs_f64());
     }
     let note = format!(
         "first token after {:.1} ms instead of {:.1} ms, prefix of {}",

@@ -3,6 +3,7 @@
 //! Everything runs on one thread. Peaks and kernels are measured in turns, as the best of many short runs, because
 //! other programs only ever make a run longer. `benches/README.md` says what each figure means.
 
+#[path = "../common/peak.rs"]
 mod peak;
 mod report;
 
@@ -114,7 +115,12 @@ fn run(a: &Arguments) -> Result<(), Failure> {
     }
     let level = Level::detect();
     let time = Duration::from_millis(a.time);
-    let mut peaks = peak::Peaks::measure(level, time);
+    let measure = || {
+        peak::Peaks::measure(level, |instruction| {
+            instruction.operations() / shortest(time, || instruction.run()) / 1e9
+        })
+    };
+    let mut peaks = measure();
     let mut measured = Vec::new();
     for name in &a.formats {
         let (dtype, kind) = format(name).ok_or_else(|| format!("--formats: {name} is not a format"))?;
@@ -128,7 +134,7 @@ fn run(a: &Arguments) -> Result<(), Failure> {
             measured.push((name, kind, rates));
         }
         // Again after every format: one slow moment of the machine must not pass for its peak.
-        peaks = peaks.better(peak::Peaks::measure(level, time));
+        peaks = peaks.better(measure());
     }
     let mut report = Report::new(level.name(), a.cols, a.outputs, &a.rows, &peaks);
     for (name, kind, rates) in measured {
@@ -144,7 +150,7 @@ fn run(a: &Arguments) -> Result<(), Failure> {
         for _ in 0..4 {
             kernel = kernel.min(shortest(time / 4, || case.run(a.panels)));
             plain = plain.min(shortest(time / 4, || {
-                black_box(peak::read(level, case.weights()));
+                black_box(peak::read::<2>(level, case.weights()));
             }));
         }
         let bytes = case.weights().len() as f64 / 1e9;

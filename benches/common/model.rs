@@ -8,14 +8,31 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use super::Failure;
-use super::arguments::Arguments;
 
 /// Whose tokenizer the model uses.
 const TOKENIZER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/models/stories260K");
-const TOKENIZER_VOCAB: usize = 512;
+pub(crate) const TOKENIZER_VOCAB: usize = 512;
+
+/// What distinguishes one Llama from another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shape {
+    /// Width of the residual stream; a multiple of `heads`.
+    pub(crate) hidden: usize,
+    pub(crate) layers: usize,
+    /// Query heads.
+    pub(crate) heads: usize,
+    /// Key and value heads; divides `heads`.
+    pub(crate) kv_heads: usize,
+    /// Width of the feed-forward network.
+    pub(crate) intermediate: usize,
+    /// At least the tokenizer's 512.
+    pub(crate) vocab: usize,
+    /// The longest context.
+    pub(crate) context: usize,
+}
 
 /// Every tensor: name, rows and columns; a vector has no columns.
-fn tensors(a: &Arguments) -> Vec<(String, usize, Option<usize>)> {
+fn tensors(a: &Shape) -> Vec<(String, usize, Option<usize>)> {
     let kv = a.hidden / a.heads * a.kv_heads;
     let mut tensors = vec![("model.embed_tokens.weight".to_owned(), a.vocab, Some(a.hidden))];
     for layer in 0..a.layers {
@@ -37,21 +54,12 @@ fn tensors(a: &Arguments) -> Vec<(String, usize, Option<usize>)> {
 }
 
 /// How many weights the model has; the head is the embedding.
-pub(crate) fn parameters(a: &Arguments) -> usize {
+pub(crate) fn parameters(a: &Shape) -> usize {
     tensors(a).iter().map(|(_, rows, columns)| rows * columns.unwrap_or(1)).sum()
 }
 
-/// How long the context has to be for every measurement.
-pub(crate) fn context(a: &Arguments) -> usize {
-    (a.long_prompt + 64)
-        .max(a.prefix + 64)
-        .max(a.prefill + 64)
-        .max(a.tokens as usize + 64)
-        .next_multiple_of(64)
-}
-
 /// Writes the model into a temporary folder.
-pub(crate) fn write(a: &Arguments) -> Result<TempDir, Failure> {
+pub(crate) fn write(a: &Shape) -> Result<TempDir, Failure> {
     if a.heads == 0
         || a.kv_heads == 0
         || !a.hidden.is_multiple_of(a.heads)
@@ -80,7 +88,7 @@ pub(crate) fn write(a: &Arguments) -> Result<TempDir, Failure> {
         "head_dim": a.hidden / a.heads,
         "intermediate_size": a.intermediate,
         "vocab_size": a.vocab,
-        "max_position_embeddings": context(a),
+        "max_position_embeddings": a.context,
         "rms_norm_eps": 1e-5,
         "rope_theta": 10000.0,
         "hidden_act": "silu",
@@ -139,8 +147,8 @@ impl Random {
         self.next() as f32 / (1_u64 << 31) as f32 - 0.5
     }
 
-    /// A prompt of `length` tokens that are ordinary text.
-    pub(crate) fn prompt(&mut self, length: usize) -> Vec<u32> {
-        (0..length).map(|_| 259 + (self.next() % (TOKENIZER_VOCAB as u64 - 259)) as u32).collect()
+    /// A number below `bound`.
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        (self.next() % bound.max(1) as u64) as usize
     }
 }
