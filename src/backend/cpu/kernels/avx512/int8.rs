@@ -18,6 +18,8 @@ const PACKED_TILES: usize = 2;
 const CHUNK: usize = 8;
 /// How many groups before they are needed weights are brought into the cache.
 const AHEAD: usize = 8;
+/// Tiles that share in bringing the next chunk.
+const SHARERS: usize = 4;
 /// Bytes of an unpacked chunk of one panel, at most: two scales for each group, and minima.
 const UNPACKED_BYTES: usize = CHUNK * (512 + 128) + 9 * 64;
 
@@ -112,6 +114,40 @@ impl Job<'_> {
         std::array::from_fn(|p| self.panel.wrapping_add(panel(p) * self.panel_bytes::<F>() + within))
     }
 
+    /// A fixed distance ahead in panels that are read from front to back, and on into the next ones: what lies behind
+    /// the end of a panel is another one of the same tile.
+    fn ahead<F: Format, const P: usize>(&self, first: usize) -> Ahead<P> {
+        let distance = AHEAD / F::GROUPS;
+        Ahead {
+            at: self.at::<F, P>(first, 0).map(|at| at.wrapping_add(distance * F::BYTES)),
+            bytes: F::BYTES,
+            jump: ((self.x.groups / F::GROUPS).saturating_sub(distance), (P - 1) * self.panel_bytes::<F>()),
+        }
+    }
+
+    /// A tile's share of the next chunk: so much memory asked for at once would keep the processor waiting.
+    fn share_of_next<F: Format, const P: usize>(
+        &self,
+        first: usize,
+        group: usize,
+        tile: usize,
+        tiles: usize,
+        blocks: usize,
+    ) -> Ahead<P> {
+        let (next, group) = match group + CHUNK {
+            group if group < self.x.groups => (first, group),
+            _ => (first + P, 0),
+        };
+        let sharers = tiles.min(SHARERS);
+        let share = (CHUNK / F::GROUPS * F::BYTES).div_ceil(sharers);
+        let wanted = next < self.panels && tile < sharers;
+        Ahead {
+            at: self.at::<F, P>(next, group).map(|at| at.wrapping_add(tile * share)),
+            bytes: if wanted { share.div_ceil(blocks) } else { 0 },
+            jump: (blocks, 0),
+        }
+    }
+
     /// A tile over groups of `W` from `group` on.
     #[allow(clippy::too_many_arguments)] // the parts of a tile
     fn tile<W: Weights, const P: usize>(
@@ -166,15 +202,13 @@ unsafe fn packed<L: Level, F: Format, const R: usize, const P: usize>(job: &Job<
         ((&raw mut (*room).tiles).cast::<f32>(), (&raw mut (*room).scratch).cast::<f32>())
     };
     for first in (0..job.panels).step_by(P) {
-        // Behind the end of these panels come others of the same call, which are not those needed next.
-        let jump = (P - 1) * job.panel_bytes::<F>();
         for group in (0..groups).step_by(chunk) {
             let here = (groups - group).min(chunk);
             for tile in 0..tiles {
-                let ahead = Ahead {
-                    at: job.at::<F, P>(first, group).map(|at| at.wrapping_add(AHEAD / F::GROUPS * F::BYTES)),
-                    bytes: if tile == 0 { F::BYTES } else { 0 },
-                    jump: ((groups - group).saturating_sub(AHEAD) / F::GROUPS, jump),
+                let ahead = if tiles == 1 {
+                    job.ahead::<F, P>(first)
+                } else {
+                    job.share_of_next::<F, P>(first, group, tile, tiles, here / F::GROUPS)
                 };
                 let tile =
                     job.tile::<F, P>(tile, group, here, job.at::<F, P>(first, group), ahead, sums, scratch);
@@ -210,15 +244,9 @@ unsafe fn unpacked<L: Level, F: Format, const R: usize>(job: &Job<'_>) {
                 unsafe { L::unpack::<F>(packed, here, chunk.add(p * UNPACKED_BYTES)) };
             }
             let unpacked = [chunk.cast_const(), chunk.wrapping_add(UNPACKED_BYTES)];
-            let next = if group + CHUNK < groups { (first, group + CHUNK) } else { (first + 2, 0) };
-            let blocks = here / F::GROUPS;
+            let blocks = here / <F::Unpacked as Weights>::GROUPS;
             for tile in 0..tiles {
-                let ahead = Ahead {
-                    at: job.at::<F, 2>(next.0, next.1),
-                    // Chunks are as long as their successors, but for the last one.
-                    bytes: if tile == 0 && next.0 < job.panels { F::BYTES } else { 0 },
-                    jump: (blocks, 0),
-                };
+                let ahead = job.share_of_next::<F, 2>(first, group, tile, tiles, blocks);
                 let tile = job.tile::<F::Unpacked, 2>(tile, group, here, unpacked, ahead, sums, scratch);
                 // SAFETY: unpacked groups, and as many rows as tiles have.
                 unsafe { L::tile::<F::Unpacked, R, 2>(&tile) };
