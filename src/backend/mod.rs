@@ -81,6 +81,15 @@ pub trait Backend: Send + Sync + 'static {
     /// A name for logs and statistics.
     fn name(&self) -> &'static str;
 
+    /// Tells the backend that the calling thread is the one that will compute the steps of an engine. It belongs to
+    /// this crate, so the backend may bind it to a core; threads of callers, who load, are never bound.
+    ///
+    /// # Errors
+    /// A core that the thread cannot be bound to.
+    fn enter(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     /// Bytes of memory that [`load_matrix`](Self::load_matrix) will keep for this source.
     ///
     /// # Errors
