@@ -31,7 +31,7 @@ pub use matrix::{PackedMatrix, Quantize};
 pub use options::{Compute, CpuOptions};
 pub use rowwise::Rotary;
 
-use super::{Activation, Attention, Backend, BackendError, Batch, CacheShape, MatrixSource};
+use super::{Activation, Attention, Backend, BackendError, Batch, CacheShape, MatrixProgress, MatrixSource};
 use crate::weights::{Checkpoint, TensorInfo};
 use attention::Inputs;
 use buffer::Arena;
@@ -115,8 +115,12 @@ impl Backend for CpuBackend {
         cache::bytes(shape, self.options.cache)
     }
 
-    fn load_matrix(&self, source: &MatrixSource<'_>) -> Result<PackedMatrix, BackendError> {
-        PackedMatrix::load(source, self.options.quantize, &self.threads)
+    fn load_matrix(
+        &self,
+        source: &MatrixSource<'_>,
+        progress: &mut MatrixProgress<'_>,
+    ) -> Result<PackedMatrix, BackendError> {
+        PackedMatrix::load(source, self.options.quantize, &self.threads, progress)
     }
 
     fn load_vector(&self, checkpoint: &Checkpoint, tensor: &TensorInfo) -> Result<Vec<f32>, BackendError> {
