@@ -22,6 +22,10 @@ pub enum Compute {
     Auto,
     /// `f32` throughout; quantized weights are widened panel by panel.
     F32,
+    /// BF16 activations where the processor multiplies those, `f32` elsewhere.
+    Bf16,
+    /// int8 activations, a scale per 32 values, for quantized weights, `f32` for the others.
+    Int8,
 }
 
 /// Options of [`CpuBackend`](super::CpuBackend).
