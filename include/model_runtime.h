@@ -74,7 +74,8 @@
 /** The defaults of mr_runtime_options. */
 #define MR_RUNTIME_OPTIONS_INIT {sizeof(mr_runtime_options), 0}
 /** The defaults of mr_serve_options. */
-#define MR_SERVE_OPTIONS_INIT {sizeof(mr_serve_options), 0, 0, 0, 0, 0, 0, MR_PREFIX_SHARING_DEFAULT, 0, NULL, 0, NULL, 0}
+#define MR_SERVE_OPTIONS_INIT {sizeof(mr_serve_options), 0, 0, 0, 0, 0, 0, MR_PREFIX_SHARING_DEFAULT, 0, NULL, 0, NULL, 0, \
+  MR_BACKEND_DEFAULT, 0, MR_COMPUTE_DEFAULT, MR_CACHE_TYPE_DEFAULT, MR_QUANTIZE_NONE, 0, NULL, 0}
 /** The defaults of mr_request_options. */
 #define MR_REQUEST_OPTIONS_INIT {sizeof(mr_request_options), 0, 0, 0}
 
@@ -241,6 +242,88 @@
 #define MR_PREFIX_SHARING_OFF 2
 
 /**
+ * Let the library choose, which is its own kernels.
+ */
+#define MR_BACKEND_DEFAULT 0
+
+/**
+ * The library's own kernels.
+ */
+#define MR_BACKEND_CPU 1
+
+/**
+ * candle in single precision: the reference, slower and larger. It takes none of the fields from threads
+ * on. MR_E_UNSUPPORTED where the library was built without it.
+ */
+#define MR_BACKEND_CANDLE 2
+
+/**
+ * What each format was made for: int8 activations for quantized weights, BF16 for BF16 weights where the processor
+ * multiplies those, single precision for the others.
+ */
+#define MR_COMPUTE_DEFAULT 0
+
+/**
+ * Single precision throughout.
+ */
+#define MR_COMPUTE_F32 1
+
+/**
+ * BF16 activations where the processor multiplies those, single precision elsewhere.
+ */
+#define MR_COMPUTE_BF16 2
+
+/**
+ * int8 activations for quantized weights, single precision for the others.
+ */
+#define MR_COMPUTE_INT8 3
+
+/**
+ * Let the library choose, which is F16.
+ */
+#define MR_CACHE_TYPE_DEFAULT 0
+
+/**
+ * IEEE half precision.
+ */
+#define MR_CACHE_TYPE_F16 1
+
+/**
+ * The upper half of single precision.
+ */
+#define MR_CACHE_TYPE_BF16 2
+
+/**
+ * Single precision.
+ */
+#define MR_CACHE_TYPE_F32 3
+
+/**
+ * 8-bit integers with a scale per token and head.
+ */
+#define MR_CACHE_TYPE_Q8 4
+
+/**
+ * Weights stay as they are in the files.
+ */
+#define MR_QUANTIZE_NONE 0
+
+/**
+ * F32, F16 and BF16 weights become Q8_0 while they are read.
+ */
+#define MR_QUANTIZE_Q8_0 1
+
+/**
+ * F32, F16 and BF16 weights become Q6_K; Q8_0 where the width is no multiple of 256.
+ */
+#define MR_QUANTIZE_Q6_K 2
+
+/**
+ * F32, F16 and BF16 weights become Q4_K; Q8_0 where the width is no multiple of 256.
+ */
+#define MR_QUANTIZE_Q4_K 3
+
+/**
  * What went wrong in a call: owned by the caller, freed with mr_error_free. It never changes.
  */
 typedef struct mr_error mr_error;
@@ -345,6 +428,41 @@ typedef struct mr_serve_options {
    * Bytes in chat_template.
    */
   size_t chat_template_len;
+  /**
+   * MR_BACKEND_...: what computes the model.
+   */
+  int32_t backend;
+  /**
+   * Threads that compute, the endpoint's own included, at most 1024; 0: one for each core of affinity, or else as
+   * many as the process may use.
+   */
+  uint32_t threads;
+  /**
+   * MR_COMPUTE_...: the numbers that products are computed with.
+   */
+  int32_t compute;
+  /**
+   * MR_CACHE_TYPE_...: what the cache of keys and values holds.
+   */
+  int32_t cache_type;
+  /**
+   * MR_QUANTIZE_...: what weights in floating point become while they are read.
+   */
+  int32_t quantize;
+  /**
+   * Must be 0.
+   */
+  uint32_t reserved2;
+  /**
+   * The cores, by the system's numbers and each at most once, that the threads run on: the first for the endpoint's
+   * own thread, then one for each further thread. Threads of the host are never bound. Linux only. NULL: wherever
+   * the system puts them.
+   */
+  const uint32_t *affinity;
+  /**
+   * Cores in affinity.
+   */
+  size_t affinity_len;
 } mr_serve_options;
 
 /**

@@ -19,6 +19,7 @@ pub mod handle;
 pub mod options;
 pub mod request;
 pub mod runtime;
+pub mod serve;
 pub mod status;
 pub mod stream;
 pub mod text;

@@ -16,6 +16,44 @@ pub const MR_PREFIX_SHARING_ON: i32 = 1;
 /// Every prompt is computed anew.
 pub const MR_PREFIX_SHARING_OFF: i32 = 2;
 
+/// Let the library choose, which is its own kernels.
+pub const MR_BACKEND_DEFAULT: i32 = 0;
+/// The library's own kernels.
+pub const MR_BACKEND_CPU: i32 = 1;
+/// candle in single precision: the reference, slower and larger. It takes none of the fields from threads
+/// on. MR_E_UNSUPPORTED where the library was built without it.
+pub const MR_BACKEND_CANDLE: i32 = 2;
+
+/// What each format was made for: int8 activations for quantized weights, BF16 for BF16 weights where the processor
+/// multiplies those, single precision for the others.
+pub const MR_COMPUTE_DEFAULT: i32 = 0;
+/// Single precision throughout.
+pub const MR_COMPUTE_F32: i32 = 1;
+/// BF16 activations where the processor multiplies those, single precision elsewhere.
+pub const MR_COMPUTE_BF16: i32 = 2;
+/// int8 activations for quantized weights, single precision for the others.
+pub const MR_COMPUTE_INT8: i32 = 3;
+
+/// Let the library choose, which is F16.
+pub const MR_CACHE_TYPE_DEFAULT: i32 = 0;
+/// IEEE half precision.
+pub const MR_CACHE_TYPE_F16: i32 = 1;
+/// The upper half of single precision.
+pub const MR_CACHE_TYPE_BF16: i32 = 2;
+/// Single precision.
+pub const MR_CACHE_TYPE_F32: i32 = 3;
+/// 8-bit integers with a scale per token and head.
+pub const MR_CACHE_TYPE_Q8: i32 = 4;
+
+/// Weights stay as they are in the files.
+pub const MR_QUANTIZE_NONE: i32 = 0;
+/// F32, F16 and BF16 weights become Q8_0 while they are read.
+pub const MR_QUANTIZE_Q8_0: i32 = 1;
+/// F32, F16 and BF16 weights become Q6_K; Q8_0 where the width is no multiple of 256.
+pub const MR_QUANTIZE_Q6_K: i32 = 2;
+/// F32, F16 and BF16 weights become Q4_K; Q8_0 where the width is no multiple of 256.
+pub const MR_QUANTIZE_Q4_K: i32 = 3;
+
 /// Options of a runtime. Begin with MR_RUNTIME_OPTIONS_INIT or mr_runtime_options_init; zero is the default.
 #[repr(C)]
 #[derive(Clone, Copy)]
@@ -58,6 +96,25 @@ pub struct mr_serve_options {
     pub chat_template: *const c_char,
     /// Bytes in chat_template.
     pub chat_template_len: usize,
+    /// MR_BACKEND_...: what computes the model.
+    pub backend: i32,
+    /// Threads that compute, the endpoint's own included, at most 1024; 0: one for each core of affinity, or else as
+    /// many as the process may use.
+    pub threads: u32,
+    /// MR_COMPUTE_...: the numbers that products are computed with.
+    pub compute: i32,
+    /// MR_CACHE_TYPE_...: what the cache of keys and values holds.
+    pub cache_type: i32,
+    /// MR_QUANTIZE_...: what weights in floating point become while they are read.
+    pub quantize: i32,
+    /// Must be 0.
+    pub reserved2: u32,
+    /// The cores, by the system's numbers and each at most once, that the threads run on: the first for the endpoint's
+    /// own thread, then one for each further thread. Threads of the host are never bound. Linux only. NULL: wherever
+    /// the system puts them.
+    pub affinity: *const u32,
+    /// Cores in affinity.
+    pub affinity_len: usize,
 }
 
 /// Options of a request that are not part of its JSON. Begin with MR_REQUEST_OPTIONS_INIT or
@@ -87,7 +144,7 @@ pub(crate) unsafe trait Options: Copy {
 
 /// Asserts that fields follow each other without padding and end with the struct.
 macro_rules! options_layout {
-    ($name:ident[$size:literal], $($offset:literal $field:ident: $type:ty),* $(,)?) => {
+    ($name:ident[$($earlier:literal,)* ..=$size:literal], $($offset:literal $field:ident: $type:ty),* $(,)?) => {
         const _: () = {
             let mut end = 0;
             $(
@@ -99,14 +156,14 @@ macro_rules! options_layout {
         };
         // SAFETY: repr(C), no padding (asserted), begins with `struct_size`, and zero is a valid value of each field.
         unsafe impl Options for $name {
-            const SIZES: &'static [usize] = &[$size];
+            const SIZES: &'static [usize] = &[$($earlier,)* $size];
         }
     };
 }
 
-options_layout!(mr_runtime_options[16], 0 struct_size: usize, 8 memory_budget: u64);
+options_layout!(mr_runtime_options[..=16], 0 struct_size: usize, 8 memory_budget: u64);
 options_layout!(
-    mr_serve_options[80],
+    mr_serve_options[80, ..=120],
     0 struct_size: usize,
     8 context_length: u64,
     16 cache_tokens: u64,
@@ -120,8 +177,16 @@ options_layout!(
     56 version_len: usize,
     64 chat_template: *const c_char,
     72 chat_template_len: usize,
+    80 backend: i32,
+    84 threads: u32,
+    88 compute: i32,
+    92 cache_type: i32,
+    96 quantize: i32,
+    100 reserved2: u32,
+    104 affinity: *const u32,
+    112 affinity_len: usize,
 );
-options_layout!(mr_request_options[24], 0 struct_size: usize, 8 priority: i32, 12 reserved: u32, 16 timeout_ms: u64);
+options_layout!(mr_request_options[..=24], 0 struct_size: usize, 8 priority: i32, 12 reserved: u32, 16 timeout_ms: u64);
 
 /// Reads the caller's options; NULL means all defaults. A newer caller's fields that this library does not know are
 /// accepted only while they are zero.
@@ -269,7 +334,20 @@ mod tests {
             }
             assert_eq!(mr_request_options_init(&raw mut options, 24), MR_OK);
             assert_eq!((options.struct_size, options.priority, options.timeout_ms), (24, 0, 0));
-            assert_eq!(mr_serve_options_init(std::ptr::null_mut(), 80), MR_E_INVALID_ARGUMENT);
+            assert_eq!(mr_serve_options_init(std::ptr::null_mut(), 120), MR_E_INVALID_ARGUMENT);
+        }
+    }
+
+    #[test]
+    fn an_older_callers_struct_has_the_defaults_of_what_it_lacks() {
+        // SAFETY: a struct that says a smaller size than it has.
+        unsafe {
+            let mut options = read::<mr_serve_options>(std::ptr::null()).unwrap();
+            (options.struct_size, options.max_queue, options.threads) = (80, 7, 9);
+            let read = read(&raw const options).unwrap();
+            assert_eq!((read.max_queue, read.threads), (7, 0));
+            assert_eq!(mr_serve_options_init(&raw mut options, 80), MR_OK);
+            assert_eq!((options.struct_size, options.max_queue, options.threads), (80, 0, 9));
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
 use ::runtime::weights::{LoadPhase, LoadProgress};
-use ::runtime::{Error, ModelRuntime, ServeOptions};
+use ::runtime::{Error, ModelRuntime};
 use parking_lot::Mutex;
 use serde::Serialize;
 
@@ -18,11 +18,9 @@ use crate::callback::{
 use crate::dispatch::{Dispatcher, Pushed};
 use crate::error::mr_error;
 use crate::handle::{self, Castable, Shared};
-use crate::options::{
-    self, MR_PREFIX_SHARING_DEFAULT, MR_PREFIX_SHARING_OFF, MR_PREFIX_SHARING_ON, mr_runtime_options,
-    mr_serve_options,
-};
+use crate::options::{self, mr_runtime_options, mr_serve_options};
 use crate::request::RequestHandle;
+use crate::serve::serve_options;
 use crate::status::{MR_OK, mr_status};
 use crate::stream::{Answer, print};
 use crate::text::{CText, input, mr_text};
@@ -89,53 +87,6 @@ pub(crate) unsafe fn owned(runtime: *const mr_runtime) -> Result<Arc<RuntimeHand
     unsafe { handle::retain(runtime) };
     // SAFETY: the reference that was added just now.
     unsafe { handle::from_shared(runtime.cast_mut()) }.ok_or_else(|| Failure::argument("runtime", "is NULL"))
-}
-
-/// # Safety
-/// The text fields of `given` point to the bytes that they say.
-unsafe fn serve_options(given: &mr_serve_options) -> Result<ServeOptions, Failure> {
-    options::reserved(given.reserved)?;
-    let mut options = ServeOptions::default();
-    let size = |name: &str, value: u64| {
-        usize::try_from(value)
-            .map_err(|_| Failure::argument(name, format!("is {value}, more than this machine counts")))
-    };
-    if given.context_length != 0 {
-        options.context_length = Some(size("context_length", given.context_length)?);
-    }
-    if given.cache_tokens != 0 {
-        options.cache_tokens = Some(size("cache_tokens", given.cache_tokens)?);
-    }
-    for (field, value) in [
-        (&mut options.max_batch_tokens, given.max_batch_tokens),
-        (&mut options.max_prefill_tokens, given.max_prefill_tokens),
-        (&mut options.max_sequences, given.max_sequences),
-        (&mut options.max_queue, given.max_queue),
-    ] {
-        if value != 0 {
-            *field = value as usize;
-        }
-    }
-    match given.prefix_sharing {
-        MR_PREFIX_SHARING_DEFAULT => {}
-        MR_PREFIX_SHARING_ON => options.prefix_sharing = true,
-        MR_PREFIX_SHARING_OFF => options.prefix_sharing = false,
-        other => {
-            let what = format!("is {other}; accepted is MR_PREFIX_SHARING_DEFAULT, _ON or _OFF (0, 1, 2)");
-            return Err(Failure::argument("prefix_sharing", what));
-        }
-    }
-    // SAFETY: forwarded.
-    let version = unsafe { input("version", given.version, given.version_len) }?;
-    if !version.is_empty() {
-        options.version = Some(version.to_owned());
-    }
-    // SAFETY: forwarded.
-    let template = unsafe { input("chat_template", given.chat_template, given.chat_template_len) }?;
-    if !template.is_empty() {
-        options.chat_template = Some(template.to_owned());
-    }
-    Ok(options)
 }
 
 /// The body of the functions that give JSON about a runtime.

@@ -37,6 +37,16 @@ pub enum BackendError {
         /// How much.
         bytes: u64,
     },
+    /// An option that contradicts the others or this machine.
+    #[error("{option} is {value}; accepted: {accepted}")]
+    Option {
+        /// The option.
+        option: &'static str,
+        /// What it says.
+        value: String,
+        /// What would be accepted.
+        accepted: String,
+    },
     /// Reading weights failed.
     #[error(transparent)]
     Weights(#[from] WeightsError),
@@ -50,6 +60,9 @@ impl From<BackendError> for Error {
     fn from(error: BackendError) -> Self {
         let kind = match error {
             BackendError::Weights(error) => return error.into(),
+            BackendError::Option { option, .. } => {
+                return Error::invalid(option, error.to_string()).with_source(error);
+            }
             BackendError::Memory { .. } => ErrorKind::InsufficientMemory,
             _ => ErrorKind::Internal,
         };

@@ -10,11 +10,13 @@ pub mod cpu;
 mod error;
 pub mod source;
 
+use std::ops::ControlFlow;
+
 pub use batch::{BLOCK_TOKENS, Batch, Span};
 pub use error::BackendError;
-pub use source::{MatrixPart, MatrixSource, MatrixUse, RowOrder};
+pub use source::{MatrixPart, MatrixProgress, MatrixSource, MatrixUse, RowOrder};
 
-use crate::weights::{Checkpoint, TensorInfo};
+use crate::weights::{Checkpoint, TensorInfo, WeightsError};
 
 /// The activation of a gated feed-forward network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,6 +64,14 @@ pub struct CacheShape {
     pub blocks: usize,
 }
 
+/// Tells `progress`, whose answer may end the load.
+fn report(progress: &mut MatrixProgress<'_>, done_bytes: u64) -> Result<(), BackendError> {
+    match progress(done_bytes) {
+        ControlFlow::Continue(()) => Ok(()),
+        ControlFlow::Break(()) => Err(WeightsError::Cancelled.into()),
+    }
+}
+
 /// Computes the operations that models are made of. Activations are `f32`, row-major, `[rows, width]`.
 ///
 /// Methods take `&self` and are called from one thread at a time per cache. Widths that do not fit each other are an
@@ -81,6 +91,15 @@ pub trait Backend: Send + Sync + 'static {
     /// A name for logs and statistics.
     fn name(&self) -> &'static str;
 
+    /// Tells the backend that the calling thread is the one that will compute the steps of an engine. It belongs to
+    /// this crate, so the backend may bind it to a core; threads of callers, who load, are never bound.
+    ///
+    /// # Errors
+    /// A core that the thread cannot be bound to.
+    fn enter(&self) -> Result<(), BackendError> {
+        Ok(())
+    }
+
     /// Bytes of memory that [`load_matrix`](Self::load_matrix) will keep for this source.
     ///
     /// # Errors
@@ -90,11 +109,16 @@ pub trait Backend: Send + Sync + 'static {
     /// Bytes of memory that [`new_cache`](Self::new_cache) will take; `None` when that overflows.
     fn cache_bytes(&self, shape: &CacheShape) -> Option<u64>;
 
-    /// Reads and packs a matrix: the source's parts stacked along the output dimension.
+    /// Reads and packs a matrix: the source's parts stacked along the output dimension. `progress` hears of it often
+    /// enough that a caller who cancels does not wait for the whole of a large one.
     ///
     /// # Errors
-    /// A part that cannot be read, or parts of different widths.
-    fn load_matrix(&self, source: &MatrixSource<'_>) -> Result<Self::Matrix, BackendError>;
+    /// A part that cannot be read, parts of different widths, or [`WeightsError::Cancelled`] when `progress` says so.
+    fn load_matrix(
+        &self,
+        source: &MatrixSource<'_>,
+        progress: &mut MatrixProgress<'_>,
+    ) -> Result<Self::Matrix, BackendError>;
 
     /// Reads a vector.
     ///

@@ -1,6 +1,6 @@
 //! Where a packed matrix comes from: tensors of a checkpoint, stacked, possibly with their rows in another order.
 
-use std::ops::Range;
+use std::ops::{ControlFlow, Range};
 
 use crate::weights::{Checkpoint, TensorInfo, WeightsError};
 
@@ -30,6 +30,11 @@ impl RowOrder {
         }
     }
 }
+
+/// Hears, while a matrix is loaded, how many of its bytes in the files are done, weights only: never fewer than before,
+/// and all of them at the end. It runs on the thread that loads, and `Break` ends the load with
+/// [`WeightsError::Cancelled`].
+pub type MatrixProgress<'a> = dyn FnMut(u64) -> ControlFlow<()> + 'a;
 
 /// How a matrix will be used, which decides how it is packed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +73,11 @@ impl MatrixSource<'_> {
     /// Output rows of all parts together.
     pub fn rows(&self) -> usize {
         self.parts.iter().map(|part| part.weight.rows()).sum()
+    }
+
+    /// Bytes of all weights in the files.
+    pub fn file_bytes(&self) -> u64 {
+        self.parts.iter().map(|part| part.weight.bytes()).sum()
     }
 
     /// Input width.

@@ -50,7 +50,7 @@ impl BlockCache {
             references: vec![0; blocks],
             free: (0..blocks as u32).rev().collect(),
             cached: Lru::new(blocks),
-            index: PrefixIndex::new(),
+            index: PrefixIndex::new(if sharing { blocks } else { 0 }),
             sharing,
             marks: vec![0; blocks],
             mark: 0,

@@ -11,6 +11,14 @@ pub trait Executor: Send {
     /// The number of logits per row.
     fn vocab_size(&self) -> usize;
 
+    /// Called once, before anything else, on the engine's own thread, which is the one that computes all steps.
+    ///
+    /// # Errors
+    /// What keeps the thread from computing; the engine then does not start.
+    fn enter(&mut self) -> Result<()> {
+        Ok(())
+    }
+
     /// Computes one step and returns the logits of [`Batch::logit_rows`], row by row, each of
     /// [`vocab_size`](Self::vocab_size) values. The numbers of a row must not depend on what else is in the batch.
     ///

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, ThreadId};
 
 use crossbeam::atomic::AtomicCell;
-use crossbeam::channel::{Sender, unbounded};
+use crossbeam::channel::{Sender, bounded, unbounded};
 use parking_lot::Mutex;
 
 use super::executor::Executor;
@@ -69,7 +69,8 @@ impl Engine {
     /// Starts an engine's thread over `executor`, whose cache has the blocks that `options` tells.
     ///
     /// # Errors
-    /// Options that do not fit together, an executor without a vocabulary, or no thread to be had.
+    /// Options that do not fit together, an executor without a vocabulary or that refuses the thread, or no thread to
+    /// be had.
     pub fn start(executor: Box<dyn Executor>, options: EngineOptions, clock: Arc<dyn Clock>) -> Result<Self> {
         options.validate()?;
         let vocab_size = executor.vocab_size();
@@ -85,13 +86,21 @@ impl Engine {
             closed: AtomicBool::new(false),
         });
         let (sender, receiver) = unbounded();
-        let worker = Worker::new(scheduler, executor, receiver, shared.clone());
-        let thread = std::thread::Builder::new()
-            .name("mr-engine".into())
-            .spawn(move || worker.run())
-            .map_err(|error| {
-                Error::new(ErrorKind::Internal, "the engine's thread could not be started").with_source(error)
-            })?;
+        let mut worker = Worker::new(scheduler, executor, receiver, shared.clone());
+        let (tell, told) = bounded(1);
+        let life = move || {
+            let entered = worker.enter();
+            let enters = entered.is_ok();
+            // `start` waits for it.
+            let _ = tell.send(entered);
+            if enters {
+                worker.run();
+            }
+        };
+        let thread = std::thread::Builder::new().name("mr-engine".into()).spawn(life).map_err(|error| {
+            Error::new(ErrorKind::Internal, "the engine's thread could not be started").with_source(error)
+        })?;
+        told.recv().unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the engine's thread ended")))?;
         Ok(Self {
             options,
             vocab_size,

@@ -75,6 +75,9 @@ impl Scheduler {
                 sequence.table.reserve(blocks_for(sequence.prompt_len + sequence.max_tokens));
             }
             self.running.insert(place, sequence);
+            // As above, for the tables of all in one batch.
+            let tables = self.running.iter().map(|sequence| sequence.table.capacity());
+            self.step.batch.blocks.reserve(tables.sum());
         }
     }
 

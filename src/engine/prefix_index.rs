@@ -34,14 +34,16 @@ pub(crate) struct Node {
 #[derive(Debug)]
 pub(crate) struct PrefixIndex {
     nodes: HashMap<Key, Node>,
-    /// The node that lives in a block, for eviction.
-    keys: HashMap<u32, Key>,
+    /// The node that lives in a block, for eviction: one place per block.
+    keys: Vec<Option<Key>>,
     next_id: u64,
 }
 
 impl PrefixIndex {
-    pub(crate) fn new() -> Self {
-        Self { nodes: HashMap::new(), keys: HashMap::new(), next_id: 1 }
+    /// An index over blocks `0..blocks`, with all the memory that it will ever take: twice the room, because a table
+    /// that is more than half full makes a new one of itself when its removals have to be tidied up.
+    pub(crate) fn new(blocks: usize) -> Self {
+        Self { nodes: HashMap::with_capacity(2 * blocks), keys: vec![None; blocks], next_id: 1 }
     }
 
     fn key(parent: NodeId, tokens: &[u32]) -> Option<Key> {
@@ -62,19 +64,20 @@ impl PrefixIndex {
         }
         let node = Node { id: NodeId(self.next_id), block };
         self.next_id += 1;
+        // A block that does not exist is nobody's mistake but the caller's; it is not made shareable.
+        *self.keys.get_mut(block as usize)? = Some(key);
         self.nodes.insert(key, node);
-        self.keys.insert(block, key);
         Some(node)
     }
 
     /// Whether a node lives in `block`.
     pub(crate) fn holds(&self, block: u32) -> bool {
-        self.keys.contains_key(&block)
+        self.keys.get(block as usize).is_some_and(Option::is_some)
     }
 
     /// Forgets the node that lives in `block`. What came after it can no longer be found.
     pub(crate) fn remove(&mut self, block: u32) {
-        if let Some(key) = self.keys.remove(&block) {
+        if let Some(key) = self.keys.get_mut(block as usize).and_then(Option::take) {
             self.nodes.remove(&key);
         }
     }
@@ -82,7 +85,7 @@ impl PrefixIndex {
     /// Forgets everything; identities go on from where they were.
     pub(crate) fn clear(&mut self) {
         self.nodes.clear();
-        self.keys.clear();
+        self.keys.fill(None);
     }
 
     /// Every node with its parent and block, in no order.
@@ -99,7 +102,7 @@ mod tests {
 
     #[test]
     fn a_block_is_found_only_after_its_own_beginning() {
-        let mut index = PrefixIndex::new();
+        let mut index = PrefixIndex::new(16);
         let (a, b) = ([1; BLOCK_TOKENS], [2; BLOCK_TOKENS]);
         let first = index.insert(NodeId::ROOT, &a, 7).unwrap();
         let second = index.insert(first.id, &b, 8).unwrap();
@@ -112,7 +115,7 @@ mod tests {
 
     #[test]
     fn identities_are_not_reused_after_removal() {
-        let mut index = PrefixIndex::new();
+        let mut index = PrefixIndex::new(16);
         let (a, b) = ([1; BLOCK_TOKENS], [2; BLOCK_TOKENS]);
         let first = index.insert(NodeId::ROOT, &a, 0).unwrap();
         index.insert(first.id, &b, 1).unwrap();

@@ -117,6 +117,15 @@ impl Worker {
         Self { scheduler, executor, vocab_size, sampler, clients, verdicts, receiver, shared, new: 0 }
     }
 
+    /// Lets the executor prepare this thread, which must be the one that will [`run`](Self::run).
+    pub(crate) fn enter(&mut self) -> Result<()> {
+        let executor = &mut self.executor;
+        guarded(|| executor.enter()).unwrap_or_else(|panic| {
+            let message = format!("preparing the engine's thread panicked: {panic}");
+            Err(Error::new(ErrorKind::Internal, message))
+        })
+    }
+
     /// Serves until the engine is closed. Parked in the channel while there is nothing to do.
     pub(crate) fn run(mut self) {
         while !self.shared.is_closed() {

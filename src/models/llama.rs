@@ -11,7 +11,7 @@ use crate::backend::{
     Activation, Attention, Backend, BackendError, Batch, CacheShape, MatrixPart, MatrixSource, MatrixUse,
     RowOrder,
 };
-use crate::weights::{Checkpoint, Format, LoadPhase, LoadProgress, TensorInfo};
+use crate::weights::{Checkpoint, Format, LoadPhase, LoadProgress, TensorInfo, WeightsError};
 
 /// The tensors of a Llama-like model, all found and of the right shape; nothing is read yet.
 #[derive(Debug)]
@@ -123,7 +123,8 @@ impl<'a> LlamaSources<'a> {
         4 * (rows as u64 * width as u64 + 2 * logit_rows as u64 * config.vocab_size as u64)
     }
 
-    /// Reads and packs all weights. `progress` hears of every matrix and may stop the load.
+    /// Reads and packs all weights. `progress` hears of them many times, within large matrices too, and may stop the
+    /// load.
     ///
     /// # Errors
     /// [`ModelError::Cancelled`] when `progress` says so, or what reading and packing report.
@@ -132,17 +133,22 @@ impl<'a> LlamaSources<'a> {
         backend: &B,
         progress: &mut dyn FnMut(LoadProgress) -> ControlFlow<()>,
     ) -> Result<Llama<B>, ModelError> {
-        let file_bytes =
-            |source: &MatrixSource<'_>| source.parts.iter().map(|p| p.weight.bytes()).sum::<u64>();
-        let total_bytes = self.matrices().map(file_bytes).sum();
-        let mut done_bytes = 0;
+        let total_bytes = self.matrices().map(MatrixSource::file_bytes).sum();
+        let mut report =
+            |done_bytes| progress(LoadProgress { phase: LoadPhase::Weights, done_bytes, total_bytes });
+        if report(0).is_break() {
+            return Err(ModelError::Cancelled);
+        }
+        let mut before = 0;
         let mut matrix = |source: &MatrixSource<'_>| -> Result<B::Matrix, ModelError> {
-            let report = LoadProgress { phase: LoadPhase::Weights, done_bytes, total_bytes };
-            if progress(report).is_break() {
-                return Err(ModelError::Cancelled);
-            }
-            let matrix = backend.load_matrix(source)?;
-            done_bytes += file_bytes(source);
+            let matrix =
+                backend.load_matrix(source, &mut |done| report(before + done)).map_err(
+                    |error| match error {
+                        BackendError::Weights(WeightsError::Cancelled) => ModelError::Cancelled,
+                        error => error.into(),
+                    },
+                )?;
+            before += source.file_bytes();
             Ok(matrix)
         };
         let vector = |tensor: &TensorInfo| backend.load_vector(self.checkpoint, tensor);
@@ -183,8 +189,6 @@ impl<'a> LlamaSources<'a> {
             },
             config,
         };
-        // The load is done whatever the answer.
-        let _ = progress(LoadProgress { phase: LoadPhase::Weights, done_bytes: total_bytes, total_bytes });
         Ok(model)
     }
 }

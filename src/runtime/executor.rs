@@ -27,6 +27,10 @@ impl<B: Backend> Executor for ModelExecutor<B> {
         self.model.vocab_size()
     }
 
+    fn enter(&mut self) -> Result<()> {
+        Ok(self.backend.enter()?)
+    }
+
     fn execute(&mut self, batch: &Batch) -> Result<&[f32]> {
         let logits = self.model.forward(&self.backend, batch, &mut self.cache)?;
         self.backend.read(&logits, &mut self.logits)?;

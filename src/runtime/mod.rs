@@ -29,7 +29,7 @@ pub use stats::{EndpointStats, RuntimeStats};
 use crate::backend::Backend;
 #[cfg(feature = "candle")]
 use crate::backend::candle::CandleBackend;
-use crate::backend::cpu::CpuBackend;
+use crate::backend::cpu::{Affinity, CpuBackend};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::LlamaSources;
@@ -138,8 +138,9 @@ impl ModelRuntime {
         let available = self.inner.budget.available();
         match &options.backend {
             BackendChoice::Cpu(cpu) => {
+                cpu.validate()?;
                 // A plan computes nothing: no threads for it.
-                let backend = CpuBackend::new(cpu.clone().threads(1));
+                let backend = CpuBackend::new(cpu.clone().threads(1).affinity(Affinity::None))?;
                 LoadPlan::new(&sources, &backend, options, available)
             }
             #[cfg(feature = "candle")]
@@ -167,7 +168,7 @@ impl ModelRuntime {
         let checkpoint = Checkpoint::open(path)?;
         let endpoint = match &options.backend {
             BackendChoice::Cpu(cpu) => {
-                let backend = CpuBackend::new(cpu.clone());
+                let backend = CpuBackend::new(cpu.clone())?;
                 self.load(name, &checkpoint, backend, options)?
             }
             #[cfg(feature = "candle")]

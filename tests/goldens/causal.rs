@@ -25,7 +25,7 @@ pub(super) struct Sequence<B: Backend> {
 
 /// Our own kernels in single precision, which is what the goldens were computed in.
 pub(super) fn cpu() -> CpuBackend {
-    CpuBackend::new(CpuOptions::default().compute(Compute::F32).cache(CacheType::F32))
+    CpuBackend::new(CpuOptions::default().compute(Compute::F32).cache(CacheType::F32)).unwrap()
 }
 
 /// The reference.

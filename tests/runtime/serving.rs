@@ -1,9 +1,9 @@
 //! Serving and removing: names, plans, budgets, progress, damaged files.
 
 use std::ops::ControlFlow;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
+use model_runtime::weights::LoadPhase;
 use model_runtime::{ErrorKind, ModelRuntime, ServeOptions};
 
 use super::{greedy, runtime_with, stories, tiny};
@@ -80,20 +80,31 @@ fn a_refusal_names_the_largest_context_that_would_fit() {
 
 #[test]
 fn progress_is_heard_and_can_cancel() {
-    let seen = Arc::new(AtomicU64::new(0));
+    let seen = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&seen);
     let options = ServeOptions::default().progress(move |progress| {
-        assert!(progress.done_bytes <= progress.total_bytes);
-        heard.fetch_add(1, Ordering::SeqCst);
+        heard.lock().unwrap().push(progress);
         ControlFlow::Continue(())
     });
     runtime_with(options);
-    assert!(seen.load(Ordering::SeqCst) > 10);
+    for phase in [LoadPhase::Digest, LoadPhase::Weights] {
+        let seen = seen.lock().unwrap();
+        let of_phase = || seen.iter().filter(|progress| progress.phase == phase);
+        assert!(of_phase().map(|progress| progress.done_bytes).is_sorted());
+        let last = of_phase().next_back().unwrap();
+        assert_eq!(last.done_bytes, last.total_bytes);
+        assert!(phase == LoadPhase::Digest || of_phase().count() > 20, "every matrix is heard of");
+    }
 
     let runtime = ModelRuntime::builder().build().unwrap();
-    let options = ServeOptions::default().progress(|_| ControlFlow::Break(()));
-    let error = runtime.serve("stories", stories(), options).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Cancelled);
+    for (phase, at) in [(LoadPhase::Digest, 0), (LoadPhase::Weights, 0), (LoadPhase::Weights, 100_000)] {
+        let options = ServeOptions::default().progress(move |progress| {
+            let stop = progress.phase == phase && progress.done_bytes >= at;
+            if stop { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        });
+        let error = runtime.serve("stories", stories(), options).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Cancelled, "{phase:?} at {at}");
+    }
     // Nothing is left behind: the name is free.
     runtime.serve("stories", stories(), ServeOptions::default()).unwrap();
 }

@@ -89,6 +89,66 @@ static void requests(const mr_runtime *runtime) {
   EXPECT(MR_E_INVALID_REQUEST, mr_runtime_chat(runtime, "\0", 1, NULL, &text, &error));
 }
 
+/* The options must be refused, with a message that names the field and what it should be. */
+static void refused_options(const mr_runtime *runtime, const char *model, const mr_serve_options *options,
+                            mr_status status, const char *param, const char *part) {
+  mr_text *text = UNTOUCHED(mr_text);
+  mr_error *error = NULL;
+  CHECK(mr_runtime_plan(runtime, TEXT(model), options, &text, &error) == status);
+  const char *got = mr_error_get_param(error, NULL), *message = mr_error_get_message(error, NULL);
+  CHECK(got != NULL && strcmp(got, param) == 0 && strstr(message, param) != NULL);
+  if (strstr(message, part) == NULL) fprintf(stderr, "%s\n", message);
+  CHECK(strstr(message, part) != NULL);
+  mr_error_free(error);
+  error = NULL;
+  CHECK(mr_runtime_serve(runtime, TEXT("refused"), TEXT(model), options, NULL, NULL, NULL, &text, &error) == status);
+  mr_error_free(error);
+  CHECK(text == UNTOUCHED(mr_text));
+}
+
+static void backends(mr_runtime *runtime, const char *model) {
+  mr_serve_options options = MR_SERVE_OPTIONS_INIT;
+  uint32_t cores[] = {0, 1000000};
+  mr_text *text = NULL;
+#define REFUSED(field, value, status, param, part)                     \
+  do {                                                                 \
+    CHECK(mr_serve_options_init(&options, sizeof options) == MR_OK);   \
+    options.field = (value);                                           \
+    refused_options(runtime, model, &options, (status), param, part);  \
+  } while (0)
+  REFUSED(backend, 3, MR_E_INVALID_ARGUMENT, "backend", "MR_BACKEND_CPU (1), MR_BACKEND_CANDLE (2)");
+  REFUSED(compute, -1, MR_E_INVALID_ARGUMENT, "compute", "MR_COMPUTE_INT8 (3)");
+  REFUSED(cache_type, 5, MR_E_INVALID_ARGUMENT, "cache_type", "MR_CACHE_TYPE_Q8 (4)");
+  REFUSED(quantize, 4, MR_E_INVALID_ARGUMENT, "quantize", "MR_QUANTIZE_Q4_K (3)");
+  REFUSED(threads, 1025, MR_E_INVALID_REQUEST, "threads", "threads is 1025; accepted: 1 to 1024");
+  REFUSED(affinity_len, 1, MR_E_INVALID_ARGUMENT, "affinity", "NULL");
+  REFUSED(reserved2, 1, MR_E_UNSUPPORTED, "options", "reserved");
+  CHECK(mr_serve_options_init(&options, sizeof options) == MR_OK);
+  options.affinity = cores;
+  options.affinity_len = 2;
+  refused_options(runtime, model, &options, MR_E_INVALID_REQUEST, "affinity", "core 1000000; accepted: cores ");
+  options.affinity_len = SIZE_MAX;
+  refused_options(runtime, model, &options, MR_E_INVALID_ARGUMENT, "affinity_len", "at most 1024");
+  options.affinity_len = 0;
+  options.threads = 2;
+  options.backend = MR_BACKEND_CANDLE;
+  refused_options(runtime, model, &options, MR_E_INVALID_ARGUMENT, "threads", "accepted: 0");
+
+  options.backend = MR_BACKEND_CPU;
+  options.compute = MR_COMPUTE_F32;
+  options.cache_type = MR_CACHE_TYPE_Q8;
+  options.quantize = MR_QUANTIZE_Q4_K; /* which this model's width of 172 does not allow */
+  EXPECT(MR_E_INVALID_MODEL, mr_runtime_plan(runtime, TEXT(model), &options, &text, &error));
+  options.quantize = MR_QUANTIZE_NONE;
+  EXPECT(MR_OK, mr_runtime_serve(runtime, TEXT("chosen"), TEXT(model), &options, NULL, NULL, NULL, &text, &error));
+  CHECK(strstr(data(text), "\"backend\":\"cpu\"") != NULL);
+  mr_text_free(text);
+  EXPECT(MR_OK, mr_runtime_complete(runtime, TEXT("{\"model\": \"chosen\", \"prompt\": \"Once\", \"max_tokens\": 3}"),
+                                    NULL, &text, &error));
+  mr_text_free(text);
+  EXPECT(MR_OK, mr_runtime_remove(runtime, TEXT("chosen"), &error));
+}
+
 static void options(const mr_runtime *runtime, const char *model) {
   mr_text *text = NULL;
   mr_request_options request = MR_REQUEST_OPTIONS_INIT;
@@ -186,6 +246,7 @@ int main(int argc, char **argv) {
   nulls(runtime);
   requests(runtime);
   options(runtime, argv[1]);
+  backends(runtime, argv[1]);
   models(runtime, argv[1], argv[2]);
   mr_runtime_release(runtime);
   return 0;

@@ -2,7 +2,7 @@
 
 use candle_core::{D, Device, Tensor};
 
-use super::super::{BackendError, MatrixSource};
+use super::super::{BackendError, MatrixProgress, MatrixSource, report};
 
 /// Outputs below this take other paths through the product than the same row among more rows: a dot-product kernel
 /// where outputs times rows are at most 256, and another blocking of the inner dimension where both are at most 64.
@@ -29,7 +29,11 @@ pub(super) fn bytes(source: &MatrixSource<'_>) -> u64 {
 }
 
 impl Matrix {
-    pub(super) fn load(source: &MatrixSource<'_>, device: &Device) -> Result<Self, BackendError> {
+    pub(super) fn load(
+        source: &MatrixSource<'_>,
+        device: &Device,
+        progress: &mut MatrixProgress<'_>,
+    ) -> Result<Self, BackendError> {
         let (outputs, width) = (source.rows(), source.cols());
         let elements = outputs.max(MIN_OUTPUTS) * width;
         let mut values = Vec::new();
@@ -39,7 +43,7 @@ impl Matrix {
         values.resize(elements, 0.0f32);
         let mut bias = vec![0.0f32; outputs];
         let step = (LOAD_BYTES / 4 / width.max(1)).max(1);
-        let mut first = 0;
+        let (mut first, mut done_bytes) = (0, 0);
         for part in &source.parts {
             let (rows, found) = (part.weight.rows(), part.weight.cols());
             if found != width {
@@ -54,9 +58,12 @@ impl Matrix {
                 let end = rows.min(start + step);
                 let out = &mut values[(first + start) * width..(first + end) * width];
                 source.read_f32(part, start..end, out)?;
+                let bytes_of = |rows: usize| part.weight.row_bytes().unwrap_or(0) * rows as u64;
+                report(progress, done_bytes + bytes_of(end))?;
             }
             source.read_bias(part, &mut bias[first..first + rows])?;
             first += rows;
+            done_bytes += part.weight.bytes();
         }
         let has_bias = source.parts.iter().any(|part| part.bias.is_some());
         Ok(Self {

@@ -15,7 +15,7 @@ use candle_core::{D, DType, Device, Tensor};
 pub use cache::Cache;
 pub use linear::Matrix;
 
-use super::{Activation, Attention, Backend, BackendError, Batch, CacheShape, MatrixSource};
+use super::{Activation, Attention, Backend, BackendError, Batch, CacheShape, MatrixProgress, MatrixSource};
 use crate::weights::{Checkpoint, TensorInfo};
 
 /// Computes with candle-core.
@@ -69,8 +69,12 @@ impl Backend for CandleBackend {
         cache::bytes(shape)
     }
 
-    fn load_matrix(&self, source: &MatrixSource<'_>) -> Result<Matrix, BackendError> {
-        Matrix::load(source, &self.device)
+    fn load_matrix(
+        &self,
+        source: &MatrixSource<'_>,
+        progress: &mut MatrixProgress<'_>,
+    ) -> Result<Matrix, BackendError> {
+        Matrix::load(source, &self.device, progress)
     }
 
     fn load_vector(&self, checkpoint: &Checkpoint, tensor: &TensorInfo) -> Result<Tensor, BackendError> {

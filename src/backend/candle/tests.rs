@@ -150,8 +150,10 @@ fn block_tables_are_checked() {
 
 #[test]
 fn a_matrix_is_its_parts_stacked_with_biases_and_rows_in_order() {
-    use super::super::{MatrixPart, MatrixSource, MatrixUse, RowOrder};
-    use crate::weights::Checkpoint;
+    use std::ops::ControlFlow;
+
+    use super::super::{BackendError, MatrixPart, MatrixSource, MatrixUse, RowOrder};
+    use crate::weights::{Checkpoint, WeightsError};
     use safetensors::tensor::{Dtype, TensorView};
 
     let mut numbers = Numbers(5);
@@ -179,7 +181,14 @@ fn a_matrix_is_its_parts_stacked_with_biases_and_rows_in_order() {
         ],
         usage: MatrixUse::Product,
     };
-    let matrix = CandleBackend::cpu().load_matrix(&source).unwrap();
+    let matrix = CandleBackend::cpu().load_matrix(&source, &mut |_| ControlFlow::Continue(())).unwrap();
+    let mut heard = Vec::new();
+    let cancelled = CandleBackend::cpu().load_matrix(&source, &mut |done| {
+        heard.push(done);
+        if done > 96 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert!(matches!(cancelled, Err(BackendError::Weights(WeightsError::Cancelled))));
+    assert_eq!((heard, source.file_bytes()), (vec![96, 128], 128));
     let x = Numbers(6).tensor(3, 4);
     let found: Vec<Vec<f32>> = matrix.apply(&x).unwrap().to_vec2().unwrap();
     for (x, found) in x.to_vec2::<f32>().unwrap().iter().zip(&found) {

@@ -6,6 +6,7 @@
 #![allow(unsafe_code)]
 
 mod activations;
+mod affinity;
 mod attention;
 #[doc(hidden)]
 pub mod bench;
@@ -23,6 +24,7 @@ mod threads;
 
 use std::sync::Arc;
 
+pub use affinity::Affinity;
 pub use buffer::Tensor;
 pub use cache::{Cache, CacheType};
 pub use level::Level;
@@ -30,7 +32,7 @@ pub use matrix::{PackedMatrix, Quantize};
 pub use options::{Compute, CpuOptions};
 pub use rowwise::Rotary;
 
-use super::{Activation, Attention, Backend, BackendError, Batch, CacheShape, MatrixSource};
+use super::{Activation, Attention, Backend, BackendError, Batch, CacheShape, MatrixProgress, MatrixSource};
 use crate::weights::{Checkpoint, TensorInfo};
 use attention::Inputs;
 use buffer::Arena;
@@ -49,14 +51,17 @@ pub struct CpuBackend {
 }
 
 impl CpuBackend {
-    /// A backend at the processor's own level, unless the options or `MR_CPU` lower it.
-    pub fn new(options: CpuOptions) -> Self {
+    /// A backend at the processor's own level, unless the options or `MR_CPU` lower it. Starts its helper threads.
+    ///
+    /// # Errors
+    /// Options that [`CpuOptions::validate`] refuses.
+    pub fn new(options: CpuOptions) -> Result<Self, BackendError> {
+        options.validate()?;
         let detected = Level::detect();
         let lower = |level: &Level| *level <= detected && level.is_supported();
         let level = options.level.filter(lower).unwrap_or(detected);
-        let available = || std::thread::available_parallelism().map_or(1, usize::from);
-        let threads = Threads::new(options.threads.unwrap_or_else(available).clamp(1, MAX_THREADS));
-        Self { level, kernels: kernels::kernels(level), threads, arena: Arena::new(), options }
+        let threads = Threads::bound(options.thread_count(), &options.affinity)?;
+        Ok(Self { level, kernels: kernels::kernels(level), threads, arena: Arena::new(), options })
     }
 
     /// The instruction level that the kernels are for.
@@ -77,9 +82,6 @@ impl CpuBackend {
         }
     }
 }
-
-/// More threads than this are a mistake, not a machine.
-const MAX_THREADS: usize = 1024;
 
 impl std::fmt::Debug for CpuBackend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -102,6 +104,10 @@ impl Backend for CpuBackend {
         "cpu"
     }
 
+    fn enter(&self) -> Result<(), BackendError> {
+        affinity::enter(&self.options.affinity, 0)
+    }
+
     fn matrix_bytes(&self, source: &MatrixSource<'_>) -> Result<u64, BackendError> {
         matrix::planned_bytes(source, self.options.quantize)
     }
@@ -110,8 +116,12 @@ impl Backend for CpuBackend {
         cache::bytes(shape, self.options.cache)
     }
 
-    fn load_matrix(&self, source: &MatrixSource<'_>) -> Result<PackedMatrix, BackendError> {
-        PackedMatrix::load(source, self.options.quantize, &self.threads)
+    fn load_matrix(
+        &self,
+        source: &MatrixSource<'_>,
+        progress: &mut MatrixProgress<'_>,
+    ) -> Result<PackedMatrix, BackendError> {
+        PackedMatrix::load(source, self.options.quantize, &self.threads, progress)
     }
 
     fn load_vector(&self, checkpoint: &Checkpoint, tensor: &TensorInfo) -> Result<Vec<f32>, BackendError> {

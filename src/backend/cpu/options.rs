@@ -2,9 +2,14 @@
 
 use serde::Serialize;
 
+use super::affinity::Affinity;
 use super::cache::CacheType;
 use super::level::Level;
 use super::matrix::Quantize;
+use crate::backend::BackendError;
+
+/// More threads than this are a mistake, not a machine.
+const MAX_THREADS: usize = 1024;
 
 /// The numbers that products are computed with.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -17,6 +22,10 @@ pub enum Compute {
     Auto,
     /// `f32` throughout; quantized weights are widened panel by panel.
     F32,
+    /// BF16 activations where the processor multiplies those, `f32` elsewhere.
+    Bf16,
+    /// int8 activations, a scale per 32 values, for quantized weights, `f32` for the others.
+    Int8,
 }
 
 /// Options of [`CpuBackend`](super::CpuBackend).
@@ -25,8 +34,11 @@ pub enum Compute {
 pub struct CpuOptions {
     /// The instruction level, if it is to be lower than the processor's.
     pub level: Option<Level>,
-    /// Threads, the engine's own included; as many as the process may use when `None`.
+    /// Threads, the engine's own included, 1 to 1024; when `None`, one for each core that [`affinity`](Self::affinity)
+    /// names, or else as many as the process may use.
     pub threads: Option<usize>,
+    /// The cores that the threads run on.
+    pub affinity: Affinity,
     /// The numbers that products are computed with.
     pub compute: Compute,
     /// What the cache of keys and values holds.
@@ -50,6 +62,13 @@ impl CpuOptions {
         self
     }
 
+    /// Sets [`affinity`](Self::affinity).
+    #[must_use]
+    pub fn affinity(mut self, affinity: Affinity) -> Self {
+        self.affinity = affinity;
+        self
+    }
+
     /// Sets [`compute`](Self::compute).
     #[must_use]
     pub fn compute(mut self, compute: Compute) -> Self {
@@ -69,5 +88,28 @@ impl CpuOptions {
     pub fn quantize(mut self, quantize: Quantize) -> Self {
         self.quantize = quantize;
         self
+    }
+
+    /// Checks the options against each other and this machine. Reads no model and binds nothing.
+    ///
+    /// # Errors
+    /// [`BackendError::Option`], which names the option, its value and what is accepted.
+    pub fn validate(&self) -> Result<(), BackendError> {
+        if let Some(threads) = self.threads.filter(|threads| !(1..=MAX_THREADS).contains(threads)) {
+            let (value, accepted) = (threads.to_string(), format!("1 to {MAX_THREADS}"));
+            return Err(BackendError::Option { option: "threads", value, accepted });
+        }
+        self.affinity.validate(self.threads)
+    }
+
+    /// How many threads there will be, the engine's own included.
+    pub(super) fn thread_count(&self) -> usize {
+        match (self.threads, &self.affinity) {
+            (Some(threads), _) => threads,
+            (None, Affinity::Cores(cores)) => cores.len(),
+            (None, Affinity::None) => {
+                std::thread::available_parallelism().map_or(1, usize::from).min(MAX_THREADS)
+            }
+        }
     }
 }

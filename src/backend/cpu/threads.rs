@@ -9,6 +9,9 @@ use std::thread::{JoinHandle, Thread};
 
 use parking_lot::Mutex;
 
+use super::super::BackendError;
+use super::affinity::{self, Affinity};
+
 /// How often a thread looks for the next operation before it parks: long enough to bridge the pauses inside a step,
 /// short enough that an idle runtime burns nothing anybody would notice.
 const SPINS: u32 = 20_000;
@@ -47,8 +50,19 @@ pub(super) struct Threads {
 }
 
 impl Threads {
-    /// `count` threads, the calling one included. Fewer when the system has no more to give.
+    /// `count` threads, the calling one included, wherever the system puts them. Fewer when it has no more to give.
+    #[cfg(test)]
+    #[allow(clippy::unwrap_used)]
     pub(super) fn new(count: usize) -> Self {
+        Self::bound(count, &Affinity::None).unwrap()
+    }
+
+    /// `count` threads, the calling one included: helper `n` is bound to the affinity's core for thread `n`, the
+    /// calling thread stays as it is. Fewer when the system has no more to give.
+    ///
+    /// # Errors
+    /// A core that a helper cannot be bound to.
+    pub(super) fn bound(count: usize, affinity: &Affinity) -> Result<Self, BackendError> {
         let shared = Arc::new(Shared {
             generation: AtomicUsize::new(0),
             job: std::cell::UnsafeCell::new(None),
@@ -57,15 +71,26 @@ impl Threads {
             panicked: AtomicBool::new(false),
             closing: AtomicBool::new(false),
         });
-        let helpers = (1..count)
-            .filter_map(|at| {
-                let shared = Arc::clone(&shared);
+        let (tell, told) = std::sync::mpsc::channel();
+        // Up to the first that cannot be had: the numbers have no gaps.
+        let helpers: Vec<_> = (1..count)
+            .map_while(|at| {
+                let (shared, tell, affinity) = (Arc::clone(&shared), tell.clone(), affinity.clone());
+                let life = move || {
+                    // Nobody listens any more if another helper could not be bound.
+                    let _ = tell.send(affinity::enter(&affinity, at));
+                    drop(tell);
+                    help(&shared, at);
+                };
                 let name = format!("mr-compute-{at}");
-                let handle = std::thread::Builder::new().name(name).spawn(move || help(&shared, at)).ok()?;
+                let handle = std::thread::Builder::new().name(name).spawn(life).ok()?;
                 Some((handle.thread().clone(), Some(handle)))
             })
             .collect();
-        Self { shared, helpers, running: Mutex::new(()) }
+        drop(tell);
+        let threads = Self { shared, helpers, running: Mutex::new(()) };
+        told.iter().collect::<Result<(), _>>()?;
+        Ok(threads)
     }
 
     /// How many threads there are, the calling one included.
@@ -234,6 +259,40 @@ impl<T> SharedMut<T> {
 mod tests {
     use super::*;
     use std::sync::atomic::AtomicU64;
+
+    /// What every thread says of itself, in the order of their numbers.
+    #[cfg(target_os = "linux")]
+    fn ask_each<T: Clone + Default + Send>(threads: &Threads, ask: impl Fn() -> T + Sync) -> Vec<T> {
+        let answers = Mutex::new(vec![T::default(); threads.count()]);
+        // Nobody takes a second task before everybody has one.
+        let all = std::sync::Barrier::new(threads.count());
+        threads.run_numbered(threads.count(), &|number, _| {
+            all.wait();
+            answers.lock()[number] = ask();
+        });
+        answers.into_inner()
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    #[allow(clippy::unwrap_used)]
+    fn helpers_run_where_they_are_told_and_the_caller_where_it_was() {
+        use super::affinity::tests::cores_of_this_thread;
+
+        let before = cores_of_this_thread();
+        let cores = affinity::usable().unwrap();
+        // Two backends at once, the second in the opposite order.
+        let reversed: Vec<usize> = cores.iter().rev().copied().collect();
+        let bound = |cores: &[usize]| Threads::bound(cores.len(), &Affinity::Cores(cores.to_vec())).unwrap();
+        let (first, second, free) = (bound(&cores), bound(&reversed), Threads::new(2));
+        for (threads, cores) in [(&first, &cores), (&second, &reversed), (&first, &cores)] {
+            let answers = ask_each(threads, cores_of_this_thread);
+            assert_eq!(answers[0], before, "thread 0 is the caller's");
+            let helpers: Vec<Vec<usize>> = cores[1..].iter().map(|&core| vec![core]).collect();
+            assert_eq!(answers[1..], helpers);
+        }
+        assert_eq!(ask_each(&free, cores_of_this_thread), [before.clone(), before]);
+    }
 
     #[test]
     fn every_task_runs_exactly_once() {

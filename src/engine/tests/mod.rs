@@ -6,4 +6,5 @@ mod properties;
 mod same_bytes;
 mod scheduling;
 mod support;
+mod threads;
 mod worker;

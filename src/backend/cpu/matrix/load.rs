@@ -8,7 +8,7 @@ use super::{PackedMatrix, PackedPart, Planned, Quantize, plan, too_large};
 use crate::backend::cpu::buffer::AlignedBytes;
 use crate::backend::cpu::pack::{PANEL, pack_panel, quantize_row};
 use crate::backend::cpu::threads::Threads;
-use crate::backend::{BackendError, MatrixPart, MatrixSource, RowOrder};
+use crate::backend::{BackendError, MatrixPart, MatrixProgress, MatrixSource, RowOrder, report};
 use crate::weights::{DType, dequantize};
 
 /// File bytes that a thread holds at a time, except that one panel's rows are always held together.
@@ -19,17 +19,22 @@ impl PackedMatrix {
     /// for, and packs them.
     ///
     /// # Errors
-    /// Tensors of different widths, or that cannot be read, packed or quantized.
+    /// Tensors of different widths, or that cannot be read, packed or quantized, or a `progress` that says so.
     pub(in crate::backend::cpu) fn load(
         source: &MatrixSource<'_>,
         quantize: Quantize,
         threads: &Threads,
+        progress: &mut MatrixProgress<'_>,
     ) -> Result<Self, BackendError> {
         let mut parts = Vec::new();
+        let mut done_bytes = 0;
         for planned in plan(source, quantize)? {
             let size = planned.bytes().ok_or_else(too_large)?;
             let mut bytes = AlignedBytes::zeroed(size, "a weight matrix")?;
-            read_part(source, &planned, bytes.as_mut_slice(), threads)?;
+            read_part(source, &planned, bytes.as_mut_slice(), threads, &mut |bytes| {
+                done_bytes += bytes;
+                report(progress, done_bytes)
+            })?;
             let Planned { dtype, first_row, rows, panel_bytes, .. } = planned;
             parts.push(PackedPart { dtype, first_row, rows, panel_bytes, bytes });
         }
@@ -38,12 +43,17 @@ impl PackedMatrix {
     }
 }
 
+/// Pieces of each thread between two reports: a fraction of a second where they are quantized, and enough that waiting
+/// for the last thread costs little.
+const ROUND_PIECES: usize = 8;
+
 /// Some rows of one tensor, which begin with a panel.
 struct Piece<'a> {
     tensor: &'a MatrixPart<'a>,
     rows: Range<usize>,
     out: &'a mut [u8],
-    result: Result<(), BackendError>,
+    /// File bytes that were read.
+    result: Result<u64, BackendError>,
 }
 
 fn read_part(
@@ -51,6 +61,7 @@ fn read_part(
     planned: &Planned<'_>,
     mut out: &mut [u8],
     threads: &Threads,
+    read: &mut dyn FnMut(u64) -> Result<(), BackendError>,
 ) -> Result<(), BackendError> {
     if out.is_empty() {
         return Ok(());
@@ -65,23 +76,32 @@ fn read_part(
             let rows = first..rows.min(first + step);
             let (piece, rest) = out.split_at_mut(rows.len().div_ceil(PANEL) * planned.panel_bytes);
             out = rest;
-            pieces.push(Mutex::new(Piece { tensor, rows, out: piece, result: Ok(()) }));
+            pieces.push(Mutex::new(Piece { tensor, rows, out: piece, result: Ok(0) }));
         }
     }
-    threads.run(pieces.len(), &|index| {
-        let piece = &mut *pieces[index].lock();
-        piece.result = read_piece(source, planned.dtype, piece);
-    });
-    pieces.into_iter().try_for_each(|piece| piece.into_inner().result)
+    for round in pieces.chunks(threads.count() * ROUND_PIECES) {
+        threads.run(round.len(), &|index| {
+            let piece = &mut *round[index].lock();
+            piece.result = read_piece(source, planned.dtype, piece);
+        });
+        let mut bytes = 0;
+        for piece in round {
+            let piece = &mut *piece.lock();
+            bytes += std::mem::replace(&mut piece.result, Ok(0))?;
+        }
+        read(bytes)?;
+    }
+    Ok(())
 }
 
-fn read_piece(source: &MatrixSource<'_>, dtype: DType, piece: &mut Piece<'_>) -> Result<(), BackendError> {
+fn read_piece(source: &MatrixSource<'_>, dtype: DType, piece: &mut Piece<'_>) -> Result<u64, BackendError> {
     let weight = piece.tensor.weight;
     let (stored, cols) = (weight.dtype(), weight.cols());
     let count = piece.rows.len();
     let row_bytes = row_bytes(stored, cols)?;
     let mut encoded = buffer(0u8, count, row_bytes)?;
     read_rows(source, piece.tensor, piece.rows.clone(), row_bytes, &mut encoded)?;
+    let read = encoded.len() as u64;
     let (mut encoded, mut row_bytes) = (encoded, row_bytes);
     if dtype != stored {
         let target_bytes = self::row_bytes(dtype, cols)?;
@@ -98,7 +118,7 @@ fn read_piece(source: &MatrixSource<'_>, dtype: DType, piece: &mut Piece<'_>) ->
     for (rows, out) in rows.chunks(PANEL).zip(piece.out.chunks_exact_mut(panel_bytes)) {
         pack_panel(dtype, rows, cols, out);
     }
-    Ok(())
+    Ok(read)
 }
 
 fn read_rows(

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use half::bf16;
@@ -56,9 +57,18 @@ fn source<'a>(checkpoint: &'a Checkpoint, names: &[&str]) -> MatrixSource<'a> {
     MatrixSource { checkpoint, parts, usage: MatrixUse::Product }
 }
 
+/// Loads without anybody who listens.
+fn load(
+    source: &MatrixSource<'_>,
+    quantize: Quantize,
+    threads: &Threads,
+) -> Result<PackedMatrix, BackendError> {
+    PackedMatrix::load(source, quantize, threads, &mut |_| ControlFlow::Continue(()))
+}
+
 /// Loads, and compares every row with what the source says, bit for bit.
 fn load_and_compare(source: &MatrixSource<'_>) -> PackedMatrix {
-    let matrix = PackedMatrix::load(source, Quantize::None, &Threads::new(2)).unwrap();
+    let matrix = load(source, Quantize::None, &Threads::new(2)).unwrap();
     assert_eq!((matrix.rows(), matrix.cols()), (source.rows(), source.cols()));
     assert_eq!(planned_bytes(source, Quantize::None).unwrap(), matrix.bytes());
     let (mut expected, mut found) = (vec![0.0; source.cols()], vec![0.0; source.cols()]);
@@ -157,7 +167,7 @@ fn floats_are_quantized_when_asked() {
     for (format, allowed) in [(DType::Q8_0, 0.006), (DType::Q6K, 0.03), (DType::Q4K, 0.15)] {
         let quantize = Quantize::To(format);
         let stacked = source(&checkpoint, &["a", "b"]);
-        let matrix = PackedMatrix::load(&stacked, quantize, &threads).unwrap();
+        let matrix = load(&stacked, quantize, &threads).unwrap();
         assert_eq!(shapes(&matrix), [(format, 0, 20), (format, 20, 20)]);
         assert_eq!(planned_bytes(&stacked, quantize).unwrap(), matrix.bytes());
         let mut row = [0.0; 256];
@@ -168,10 +178,10 @@ fn floats_are_quantized_when_asked() {
                 assert!((found - expected).abs() < allowed, "{format} row {index}: {found}, {expected}");
             }
         }
-        let narrow = PackedMatrix::load(&source(&checkpoint, &["narrow"]), quantize, &threads).unwrap();
+        let narrow = load(&source(&checkpoint, &["narrow"]), quantize, &threads).unwrap();
         assert_eq!(narrow.parts()[0].dtype(), DType::Q8_0);
         let ragged = source(&checkpoint, &["ragged"]);
-        let error = PackedMatrix::load(&ragged, quantize, &threads).unwrap_err().to_string();
+        let error = load(&ragged, quantize, &threads).unwrap_err().to_string();
         assert!(error.contains("\"ragged\"") && error.contains("100"), "{error}");
         assert_eq!(planned_bytes(&ragged, quantize).unwrap_err().to_string(), error);
     }
@@ -189,7 +199,7 @@ fn what_does_not_fit_is_refused() {
     ]);
     let checkpoint = Checkpoint::open(directory.path()).unwrap();
     let refused = |source: &MatrixSource<'_>| {
-        let error = PackedMatrix::load(source, Quantize::None, &Threads::new(1)).unwrap_err();
+        let error = load(source, Quantize::None, &Threads::new(1)).unwrap_err();
         assert!(planned_bytes(source, Quantize::None).is_err());
         error.to_string()
     };
@@ -205,6 +215,35 @@ fn what_does_not_fit_is_refused() {
     for (name, rows) in [("none", 0), ("flat", 4)] {
         assert_eq!(load_and_compare(&source(&checkpoint, &[name])).rows(), rows);
     }
-    let matrix = PackedMatrix::load(&source(&checkpoint, &["a"]), Quantize::None, &Threads::new(1)).unwrap();
+    let matrix = load(&source(&checkpoint, &["a"]), Quantize::None, &Threads::new(1)).unwrap();
     assert!(matrix.row(0, &mut [0.0; 19]).is_err());
+}
+
+#[test]
+fn progress_is_heard_within_a_matrix_and_ends_it() {
+    // Ten pieces of 1 MiB, and one of 128 KiB that has a round of its own unless both tensors become one format.
+    let directory = directory(&[("tall", &[640, 4096], false), ("b", &[16, 4096], true)]);
+    let checkpoint = Checkpoint::open(directory.path()).unwrap();
+    let source = source(&checkpoint, &["tall", "b"]);
+    let threads = Threads::new(1);
+    let (first, tall, both) = (8 << 20, 10 << 20, (10 << 20) + (128 << 10));
+    for (quantize, expected) in
+        [(Quantize::None, &[first, tall, both][..]), (Quantize::To(DType::Q8_0), &[first, both])]
+    {
+        let mut heard = Vec::new();
+        PackedMatrix::load(&source, quantize, &threads, &mut |done| {
+            heard.push(done);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        assert_eq!(heard, expected, "{quantize:?}");
+        assert_eq!(heard.last(), Some(&source.file_bytes()));
+        let mut calls = 0;
+        let cancelled = PackedMatrix::load(&source, quantize, &threads, &mut |_| {
+            calls += 1;
+            ControlFlow::Break(())
+        });
+        assert!(matches!(cancelled, Err(BackendError::Weights(WeightsError::Cancelled))));
+        assert_eq!(calls, 1);
+    }
 }
