@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use model_runtime::backend::cpu::{CpuBackend, CpuOptions};
+use model_runtime::backend::cpu::{CpuBackend, CpuOptions, Tensor};
 use model_runtime::backend::{BLOCK_TOKENS, Backend, Batch};
 use model_runtime::models::{Llama, LlamaSources, Model};
 use model_runtime::weights::Checkpoint;
@@ -16,7 +16,9 @@ pub(crate) struct Computed {
     /// Blocks of one sequence.
     blocks: usize,
     batch: Batch,
-    logits: Vec<f32>,
+    /// Those of the last step.
+    logits: Option<Tensor>,
+    buffer: Vec<f32>,
 }
 
 impl Computed {
@@ -32,7 +34,7 @@ impl Computed {
         let blocks = window.div_ceil(BLOCK_TOKENS);
         let cache = backend.new_cache(&sources.cache_shape(blocks * sequences))?;
         let model = sources.load(&backend, &mut |_| ControlFlow::Continue(()))?;
-        Ok(Self { backend, model, cache, blocks, batch: Batch::default(), logits: Vec::new() })
+        Ok(Self { backend, model, cache, blocks, batch: Batch::default(), logits: None, buffer: Vec::new() })
     }
 
     pub(crate) fn vocab_size(&self) -> usize {
@@ -70,8 +72,8 @@ impl Computed {
     }
 
     fn compute(&mut self) -> Result<&[f32], Failure> {
+        self.logits = None;
         let logits = self.model.forward(&self.backend, &self.batch, &mut self.cache)?;
-        self.backend.read(&logits, &mut self.logits)?;
-        Ok(&self.logits)
+        Ok(self.backend.read(self.logits.insert(logits), &mut self.buffer)?)
     }
 }

@@ -221,9 +221,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Widths that do not fit.
     fn add(&self, residual: &Self::Tensor, delta: &Self::Tensor) -> Result<Self::Tensor, BackendError>;
 
-    /// Copies `x`, row by row, to `out`, which is resized.
+    /// The values of `x`, row by row: where they lie, if that can be read, else copied to `buffer`.
     ///
     /// # Errors
     /// A device that cannot be read.
-    fn read(&self, x: &Self::Tensor, out: &mut Vec<f32>) -> Result<(), BackendError>;
+    fn read<'a>(&self, x: &'a Self::Tensor, buffer: &'a mut Vec<f32>) -> Result<&'a [f32], BackendError>;
 }

@@ -11,14 +11,16 @@ pub(super) struct ModelExecutor<B: Backend> {
     backend: B,
     model: Box<dyn Model<B>>,
     cache: B::Cache,
-    logits: Vec<f32>,
+    /// Those of the last step.
+    logits: Option<B::Tensor>,
+    buffer: Vec<f32>,
     /// Given back when the model and its cache are gone, wherever that happens.
     _memory: Reservation,
 }
 
 impl<B: Backend> ModelExecutor<B> {
     pub(super) fn new(backend: B, model: Box<dyn Model<B>>, cache: B::Cache, memory: Reservation) -> Self {
-        Self { backend, model, cache, logits: Vec::new(), _memory: memory }
+        Self { backend, model, cache, logits: None, buffer: Vec::new(), _memory: memory }
     }
 }
 
@@ -32,8 +34,9 @@ impl<B: Backend> Executor for ModelExecutor<B> {
     }
 
     fn execute(&mut self, batch: &Batch) -> Result<&[f32]> {
+        // Their memory serves again in this step.
+        self.logits = None;
         let logits = self.model.forward(&self.backend, batch, &mut self.cache)?;
-        self.backend.read(&logits, &mut self.logits)?;
-        Ok(&self.logits)
+        Ok(self.backend.read(self.logits.insert(logits), &mut self.buffer)?)
     }
 }

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use model_runtime::Result;
-use model_runtime::backend::cpu::{CpuBackend, CpuOptions};
+use model_runtime::backend::cpu::{CpuBackend, CpuOptions, Tensor};
 use model_runtime::backend::{BLOCK_TOKENS, Backend, Batch};
 use model_runtime::engine::Executor;
 use model_runtime::models::{Llama, LlamaSources, Model};
@@ -29,7 +29,9 @@ pub(crate) struct Computed {
     model: Llama<CpuBackend>,
     cache: <CpuBackend as Backend>::Cache,
     batch: Batch,
-    logits: Vec<f32>,
+    /// Those of the last step.
+    logits: Option<Tensor>,
+    buffer: Vec<f32>,
 }
 
 impl Computed {
@@ -41,7 +43,7 @@ impl Computed {
         let sources = LlamaSources::resolve(&checkpoint).unwrap();
         let cache = backend.new_cache(&sources.cache_shape(BLOCKS)).unwrap();
         let model = sources.load(&backend, &mut |_| ControlFlow::Continue(())).unwrap();
-        Self { backend, model, cache, batch: Batch::default(), logits: Vec::new() }
+        Self { backend, model, cache, batch: Batch::default(), logits: None, buffer: Vec::new() }
     }
 
     /// The batch of a step: the prompts first, then a token for each sequence.
@@ -62,9 +64,10 @@ impl Computed {
     }
 
     pub(crate) fn compute(&mut self) {
+        self.logits = None;
         let logits = self.model.forward(&self.backend, &self.batch, &mut self.cache).unwrap();
-        self.backend.read(&logits, &mut self.logits).unwrap();
-        assert_eq!(self.logits.len(), SEQUENCES * self.model.vocab_size());
+        let logits = self.backend.read(self.logits.insert(logits), &mut self.buffer).unwrap();
+        assert_eq!(logits.len(), SEQUENCES * self.model.vocab_size());
     }
 }
 
@@ -74,8 +77,8 @@ impl Executor for Computed {
     }
 
     fn execute(&mut self, batch: &Batch) -> Result<&[f32]> {
+        self.logits = None;
         let logits = self.model.forward(&self.backend, batch, &mut self.cache)?;
-        self.backend.read(&logits, &mut self.logits)?;
-        Ok(&self.logits)
+        Ok(self.backend.read(self.logits.insert(logits), &mut self.buffer)?)
     }
 }

@@ -50,8 +50,8 @@ impl<B: Backend> Sequence<B> {
         let blocks = (start + ids.len()).div_ceil(BLOCK_TOKENS);
         batch.push(ids, start, &self.table[..blocks], wanted);
         let logits = self.model.forward(&self.backend, &batch, &mut self.cache).map_err(|e| e.to_string())?;
-        let mut flat = Vec::new();
-        self.backend.read(&logits, &mut flat).map_err(|e| e.to_string())?;
+        let mut buffer = Vec::new();
+        let flat = self.backend.read(&logits, &mut buffer).map_err(|e| e.to_string())?;
         Ok(flat.chunks_exact(self.model.vocab_size()).map(<[f32]>::to_vec).collect())
     }
 

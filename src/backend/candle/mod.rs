@@ -164,10 +164,9 @@ impl Backend for CandleBackend {
         Ok((residual + delta)?)
     }
 
-    fn read(&self, x: &Tensor, out: &mut Vec<f32>) -> Result<(), BackendError> {
-        out.clear();
-        out.extend_from_slice(&x.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?);
-        Ok(())
+    fn read<'a>(&self, x: &'a Tensor, buffer: &'a mut Vec<f32>) -> Result<&'a [f32], BackendError> {
+        *buffer = x.to_dtype(DType::F32)?.flatten_all()?.to_vec1::<f32>()?;
+        Ok(buffer)
     }
 }
 

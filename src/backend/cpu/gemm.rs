@@ -101,11 +101,12 @@ impl Gemm<'_> {
         match (dtype, (self.kernels.int8)(dtype)) {
             (DType::F32, _) => Kernel::Float(f32),
             (DType::F16, _) => Kernel::Float(f16),
-            (DType::BF16, _) => match bf16_dot {
-                Some(dot) if self.compute != Compute::F32 => Kernel::Bf16(dot),
+            (DType::BF16, _) => match (bf16_dot, self.compute) {
+                (Some(dot), Compute::Bf16) => Kernel::Bf16(dot),
+                (Some(dot), Compute::Auto) if self.kernels.bf16_dot_is_fast => Kernel::Bf16(dot),
                 _ => Kernel::Float(bf16),
             },
-            (_, Some(int8)) if self.compute != Compute::F32 => Kernel::Int8(int8),
+            (_, Some(int8)) if matches!(self.compute, Compute::Auto | Compute::Int8) => Kernel::Int8(int8),
             _ => Kernel::Widened(f32),
         }
     }

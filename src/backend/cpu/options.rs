@@ -16,15 +16,16 @@ const MAX_THREADS: usize = 1024;
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Compute {
-    /// What each format was made for: int8 activations (a scale per 32 values) for quantized weights, BF16 activations
-    /// for BF16 weights where the processor multiplies those, `f32` for the others.
+    /// What each format was made for: int8 activations for quantized weights, BF16 activations for BF16 weights where
+    /// the processor multiplies those faster than `f32`, and `f32` for the others.
     #[default]
     Auto,
     /// `f32` throughout; quantized weights are widened panel by panel.
     F32,
     /// BF16 activations where the processor multiplies those, `f32` elsewhere.
     Bf16,
-    /// int8 activations, a scale per 32 values, for quantized weights, `f32` for the others.
+    /// int8 activations for quantized weights, `f32` for the others. Values share a scale in groups of 32; with
+    /// AVX-512 and K-quants in groups of 256, as these formats' own reference does.
     Int8,
 }
 

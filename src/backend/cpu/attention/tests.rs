@@ -430,8 +430,8 @@ fn candle_finds_the_same() {
             let x = Tensor::from_slice(&qkv, (total, attention.qkv_width()), &Device::Cpu).unwrap();
             let mut cache = reference.new_cache(&shape).unwrap();
             let out = reference.attention(&x, Some(&rotary), &mut cache, 0, &batch, &attention).unwrap();
-            let mut expected = Vec::new();
-            reference.read(&out, &mut expected).unwrap();
+            let mut buffer = Vec::new();
+            let expected = reference.read(&out, &mut buffer).unwrap();
             let found = feed.outputs(&qkv, &[150, 1, 49]);
             let differences = expected.iter().zip(&found).map(|(e, f)| (e - f).abs());
             let worst = differences.fold(0.0, f32::max);

@@ -117,6 +117,8 @@ pub(super) struct Kernels {
     pub(super) bf16: FloatPanels,
     /// BF16 dot products, where the processor has them.
     pub(super) bf16_dot: Option<Bf16Panels>,
+    /// Whether these are faster than `f32` products of widened weights.
+    pub(super) bf16_dot_is_fast: bool,
     /// One row to int8. The width is a multiple of `32 * shared`.
     pub(super) quantize: QuantizeRow,
     /// One row rounded to BF16, to nearest even; `out` may be one longer than `x` and is then closed with zero.

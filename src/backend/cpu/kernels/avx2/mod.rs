@@ -25,6 +25,7 @@ pub(super) const KERNELS: Kernels = Kernels {
     f16: float::panels::<float::F16>,
     bf16: float::panels::<float::Bf16>,
     bf16_dot: None,
+    bf16_dot_is_fast: false,
     quantize: activations::quantize,
     to_bf16: activations::to_bf16,
 };

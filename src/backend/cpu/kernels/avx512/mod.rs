@@ -14,6 +14,8 @@ mod kquants;
 mod level;
 mod tile;
 
+use std::arch::x86_64::__cpuid;
+
 use crate::weights::DType;
 
 use super::super::level::Level;
@@ -34,6 +36,7 @@ pub(super) fn kernels(level: Level) -> Option<Kernels> {
         f16: float_panels::<float::F16>,
         bf16: float_panels::<float::Bf16>,
         bf16_dot,
+        bf16_dot_is_fast: made_by_amd(),
         quantize: convert::quantize,
         to_bf16: convert::to_bf16,
     })
@@ -53,6 +56,13 @@ fn int8_kernel<L: level::Level>(dtype: DType) -> Option<Int8Kernel> {
         DType::Q6K => int8::kernel::<L, kquants::Q6K>(),
         _ => return None,
     })
+}
+
+/// Whether the processor is AMD's. Since Zen 4 these multiply BF16 at twice the rate of `f32`, where Intel's without
+/// matrix tiles (AMX) are at half of it, with the same instruction; no feature flag tells them apart.
+fn made_by_amd() -> bool {
+    let vendor = __cpuid(0);
+    [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == b"AuthenticAMD"
 }
 
 /// [`FloatPanels`] of a format.

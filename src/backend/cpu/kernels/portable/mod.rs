@@ -40,6 +40,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
     bf16: float::bf16_panels,
     // Without the processor's help, widening the weights costs less than widening both.
     bf16_dot: None,
+    bf16_dot_is_fast: false,
     quantize: rows::quantize,
     to_bf16: rows::to_bf16,
 };
