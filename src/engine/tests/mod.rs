@@ -5,5 +5,6 @@
 mod properties;
 mod same_bytes;
 mod scheduling;
+mod speculation;
 mod support;
 mod worker;
