@@ -62,12 +62,13 @@ fn answers_are_the_same_with_drafts_and_without() {
 fn a_repetitive_text_takes_fewer_steps() {
     let steps = |drafts| {
         let runtime = runtime_with(ServeOptions::default());
-        let request = greedy(REPETITIVE, 200).prompt_lookup_tokens(drafts);
+        // A penalty below 1 is a reward: the model goes in circles.
+        let request = greedy(REPETITIVE, 200).repetition_penalty(0.7).prompt_lookup_tokens(drafts);
         let response = seen(runtime.complete(request).unwrap());
         assert_eq!(response.usage.completion_tokens, 200);
         (response, runtime.stats().endpoints[0].engine.steps)
     };
     let ((plain, one_each), (drafts, several)) = (steps(0), steps(16));
     assert_eq!(plain, drafts);
-    assert!(several * 2 < one_each, "{several} steps instead of {one_each}");
+    assert!(several * 5 < one_each, "{several} steps instead of {one_each}");
 }
