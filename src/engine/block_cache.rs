@@ -132,6 +132,15 @@ impl BlockCache {
         true
     }
 
+    /// Gives back the last blocks of `table` until it has `blocks` of them.
+    pub(crate) fn shrink(&mut self, table: &mut Vec<u32>, blocks: usize) {
+        while table.len() > blocks
+            && let Some(block) = table.pop()
+        {
+            self.release(block);
+        }
+    }
+
     fn take(&mut self) -> Option<u32> {
         let block = match self.free.pop() {
             Some(block) => block,
@@ -168,9 +177,7 @@ impl BlockCache {
 
     /// Gives back every block of `table`, the last one first.
     pub(crate) fn release_table(&mut self, table: &mut Vec<u32>) {
-        while let Some(block) = table.pop() {
-            self.release(block);
-        }
+        self.shrink(table, 0);
     }
 
     /// The shareable block of `tokens` after `node`.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::block_cache::blocks_for;
+use super::draft::MAX_VERIFIED_ROWS;
 use super::options::EngineOptions;
 use super::prefix_index::{Node, NodeId};
 use super::request::RequestId;
@@ -16,7 +17,11 @@ pub(crate) struct SequenceSnapshot {
     pub(crate) id: RequestId,
     pub(crate) rank: Rank,
     pub(crate) phase: Phase,
+    /// Known ones; drafts are counted by themselves.
     pub(crate) tokens: usize,
+    pub(crate) drafts: usize,
+    /// Tokens that may still be generated.
+    pub(crate) wanted: usize,
     pub(crate) computed: usize,
     pub(crate) planned: usize,
     pub(crate) shared: usize,
@@ -31,7 +36,9 @@ impl SequenceSnapshot {
             id: sequence.id,
             rank: sequence.rank,
             phase: sequence.phase,
-            tokens: sequence.tokens.len(),
+            tokens: sequence.tokens.len() - sequence.drafts,
+            drafts: sequence.drafts,
+            wanted: sequence.max_tokens - sequence.generated(),
             computed: sequence.computed,
             planned: sequence.planned,
             shared: sequence.shared,
@@ -57,6 +64,7 @@ pub(crate) struct Snapshot {
     /// The running sequences of the planned step and their rows.
     pub(crate) participants: Vec<(usize, usize)>,
     pub(crate) decode_rows: usize,
+    pub(crate) draft_rows: usize,
     pub(crate) prefill_rows: usize,
     pub(crate) batch: Batch,
 }
@@ -88,6 +96,7 @@ impl Scheduler {
             new_len: self.queue.new_len(),
             participants: self.step.participants.iter().map(|part| (part.index, part.rows)).collect(),
             decode_rows: self.step.decode_rows,
+            draft_rows: self.step.draft_rows,
             prefill_rows: self.step.prefill_rows,
             batch: self.step.batch.clone(),
         }
@@ -186,11 +195,20 @@ impl Snapshot {
         for sequence in &self.waiting {
             require!(sequence.table.is_empty(), "waiting {:?} holds blocks", sequence.id);
             require!(sequence.computed == 0 && sequence.planned == 0, "waiting {:?} has rows", sequence.id);
+            require!(sequence.drafts == 0, "waiting {:?} has drafts", sequence.id);
         }
         let nodes: HashSet<u32> = self.index.iter().map(|(_, node)| node.block).collect();
         for sequence in &self.running {
-            let SequenceSnapshot { id, tokens, computed, planned, shared, .. } = *sequence;
-            require!(computed + planned <= tokens, "{id:?}: {computed} + {planned} rows of {tokens} tokens");
+            let SequenceSnapshot { id, tokens, drafts, wanted, computed, planned, shared, .. } = *sequence;
+            require!(
+                computed + planned <= tokens + drafts,
+                "{id:?}: {computed} + {planned} rows of {tokens} tokens"
+            );
+            require!(
+                drafts == 0 || (sequence.phase == Phase::Decode && planned == 1 + drafts),
+                "{id:?}: {drafts} drafts in {planned} rows"
+            );
+            require!(drafts == 0 || drafts < wanted, "{id:?}: {drafts} drafts, {wanted} tokens are wanted");
             require!(computed < tokens, "{id:?}: nothing left to compute");
             require!(sequence.phase == Phase::Prefill || computed + 1 == tokens, "{id:?} does not decode");
             require!(
@@ -214,23 +232,34 @@ impl Snapshot {
 
     /// The planned step: its budgets, its order, and that it is about the sequences.
     fn step(&self) -> Result<(), Violation> {
-        let Self { options, batch, decode_rows, prefill_rows, .. } = self;
+        let Self { options, batch, decode_rows, draft_rows, prefill_rows, .. } = self;
         let rows = batch.rows();
         require!(rows == decode_rows + prefill_rows, "{rows} rows: {decode_rows} + {prefill_rows}");
         require!(rows <= options.max_batch_tokens, "{rows} rows, at most {}", options.max_batch_tokens);
         require!(
-            *decode_rows == 0 || *prefill_rows <= options.max_prefill_tokens,
-            "{prefill_rows} prefill rows beside decodes, at most {}",
+            *decode_rows == 0 || prefill_rows + draft_rows <= options.max_prefill_tokens,
+            "{prefill_rows} prefill rows and {draft_rows} drafts beside decodes, at most {}",
             options.max_prefill_tokens
+        );
+        require!(
+            *draft_rows == 0 || self.running.len() + draft_rows <= MAX_VERIFIED_ROWS,
+            "{draft_rows} drafts beside {} sequences, together at most {MAX_VERIFIED_ROWS}",
+            self.running.len()
         );
         require!(batch.spans.len() == self.participants.len(), "spans and participants differ");
         let planned = self.running.iter().filter(|sequence| sequence.planned > 0).count();
         require!(planned == self.participants.len(), "{planned} sequences are planned");
         if planned > 0 {
             let decodes = self.running.iter().filter(|sequence| sequence.phase == Phase::Decode);
-            require!(decodes.clone().all(|sequence| sequence.planned == 1), "a decode is left out");
-            require!(decodes.count() == *decode_rows, "decode rows are not the decodes'");
+            require!(
+                decodes.clone().all(|sequence| sequence.planned == 1 + sequence.drafts),
+                "a decode is left out"
+            );
+            let rows: usize = decodes.map(|sequence| sequence.planned).sum();
+            require!(rows == *decode_rows, "decode rows are not the decodes'");
         }
+        let drafts: usize = self.running.iter().map(|sequence| sequence.drafts).sum();
+        require!(drafts == *draft_rows, "{drafts} drafts counted as {draft_rows}");
         let (mut row, mut logit_rows) = (0, Vec::new());
         for (span, (index, rows)) in batch.spans.iter().zip(&self.participants) {
             let Some(sequence) = self.running.get(*index) else { return Err(format!("no sequence {index}")) };
@@ -250,8 +279,8 @@ impl Snapshot {
             require!(table.len() == blocks_for(span.context_len()), "{id:?}: {} blocks", table.len());
             require!(sequence.table.starts_with(table), "{id:?}: another block table");
             row += rows;
-            if span.context_len() == sequence.tokens {
-                logit_rows.push(row as u32 - 1);
+            if span.context_len() == sequence.tokens + sequence.drafts {
+                logit_rows.extend((row - 1 - sequence.drafts..row).map(|row| row as u32));
             }
         }
         require!(logit_rows == batch.logit_rows, "logits of {:?}, not {logit_rows:?}", batch.logit_rows);
@@ -271,21 +300,28 @@ mod tests {
 
     type Damage = fn(&mut Snapshot);
 
-    /// One sequence that decodes, one in prefill, one that waits, some cached blocks, and a planned step.
+    /// One sequence that decodes with drafts, one in prefill, one that waits, some cached blocks, and a planned step.
     fn snapshot() -> Snapshot {
         let options =
-            EngineOptions { blocks: 12, max_sequences: 2, max_prefill_tokens: 8, ..Default::default() };
+            EngineOptions { blocks: 12, max_sequences: 2, max_prefill_tokens: 16, ..Default::default() };
         let mut scheduler = Scheduler::new(options);
         let now = Duration::ZERO;
         for (id, prompt, max_tokens) in [(1, 20, 1), (2, 40, 9), (3, 40, 9), (4, 40, 9)] {
             let prompt = vec![id as u32; prompt];
-            let (stop_tokens, sampling) = (Vec::new(), SamplingParams::greedy());
-            let mut request =
-                Request { prompt, max_tokens, stop_tokens, sampling, priority: 0, deadline: None };
+            let mut request = Request {
+                prompt,
+                max_tokens,
+                stop_tokens: Vec::new(),
+                sampling: SamplingParams::greedy(),
+                priority: 0,
+                prompt_lookup_tokens: 2,
+                deadline: None,
+            };
             scheduler.submit(RequestId(id), &mut request, now).unwrap();
             scheduler.plan(now);
-            let mut verdicts = scheduler.step().samplers().map(|_| Verdict::Token(0)).collect();
-            scheduler.commit(now, &mut verdicts);
+            let mut judgements =
+                scheduler.step().samplers().map(|part| Verdict::Token(part.id.0 as u32).into()).collect();
+            scheduler.commit(now, &mut judgements);
         }
         scheduler.plan(now);
         scheduler.snapshot()
@@ -295,9 +331,14 @@ mod tests {
     fn every_kind_of_damage_is_found() {
         let sound = snapshot();
         assert_eq!(sound.validate(), Ok(()));
-        assert!(sound.decode_rows == 1 && sound.prefill_rows == 8 && !sound.cached.is_empty());
+        assert!(
+            sound.decode_rows == 3
+                && sound.draft_rows == 2
+                && sound.prefill_rows == 8
+                && !sound.cached.is_empty()
+        );
         assert_eq!(sound.waiting.len(), 1);
-        let damages: [(&str, Damage); 14] = [
+        let damages: [(&str, Damage); 17] = [
             ("a reference too many", |s| s.references[s.running[0].table[0] as usize] += 1),
             ("a leaked block", |s| s.free.truncate(s.free.len() - 1)),
             ("a used block is free", |s| s.free.push(s.running[0].table[0])),
@@ -313,7 +354,10 @@ mod tests {
             ("too many sequences", |s| s.options.max_sequences = 1),
             ("too long a queue", |s| s.options.max_queue = 0),
             ("too big a step", |s| s.options.max_batch_tokens = 8),
-            ("too long a pause", |s| s.options.max_prefill_tokens = 7),
+            ("too long a pause", |s| s.options.max_prefill_tokens = 9),
+            ("a draft too many", |s| s.running[0].drafts += 1),
+            ("drafts that nobody wants", |s| s.running[0].wanted = 2),
+            ("a draft whose row has no logits", |s| s.batch.logit_rows[1] = s.batch.logit_rows[0]),
             ("another's block table", |s| s.batch.blocks[0] = s.running[1].table[0]),
         ];
         for (name, damage) in damages {

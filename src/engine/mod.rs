@@ -13,8 +13,11 @@
 //! - When the cache is full, or a request comes that stands before those that run, whoever stands last gives up its
 //!   blocks and is computed again later. Its caller sees a pause and the same tokens.
 //! - Cancels and deadlines take effect before the next step.
+//! - A request may ask for drafts ([`Request::prompt_lookup_tokens`]). They take what a step has left: no row and no
+//!   block that anybody else could have in that step.
 
 mod block_cache;
+mod draft;
 pub mod executor;
 mod handle;
 #[cfg(any(debug_assertions, test, fuzzing))]
@@ -37,6 +40,8 @@ pub mod testing;
 mod tests;
 mod worker;
 
+pub use draft::MAX_DRAFT_TOKENS;
+pub(crate) use draft::MAX_VERIFIED_ROWS;
 pub use executor::Executor;
 pub use handle::Engine;
 pub use options::EngineOptions;

@@ -15,7 +15,8 @@ pub struct EngineOptions {
     /// The most rows of one step: decode rows and prefill chunks together.
     pub max_batch_tokens: usize,
     /// The most prefill rows of a step that has decode rows: the longest pause that a running decode may see
-    /// because of others' prefill, in tokens. At most the rest of `max_batch_tokens` is used.
+    /// because of others' prefill, in tokens. At most the rest of `max_batch_tokens` is used. Drafts get what prefill
+    /// leaves of it.
     pub max_prefill_tokens: usize,
     /// The most sequences in the cache at once; at most `max_batch_tokens`, so that every decode is in every step.
     pub max_sequences: usize,

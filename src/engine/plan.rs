@@ -1,8 +1,9 @@
-//! Planning a step: decodes first, then who is let in, then prefill chunks up to the bounds.
+//! Planning a step: decodes first, then who is let in, then prefill chunks up to the bounds, drafts in the rest.
 
 use std::time::Duration;
 
 use super::block_cache::blocks_for;
+use super::draft::MAX_VERIFIED_ROWS;
 use super::scheduler::Scheduler;
 use super::sequence::{Phase, Sequence};
 use super::step::{Participant, Step};
@@ -17,6 +18,7 @@ impl Scheduler {
         self.plan_decodes();
         self.admit();
         self.plan_prefill();
+        self.plan_drafts();
         self.fill(now);
         self.verify();
         &self.step
@@ -72,7 +74,11 @@ impl Scheduler {
                 sequence.timings.cached_tokens = sequence.computed;
                 // All the memory a sequence will need, so that its decode steps allocate nothing.
                 sequence.tokens.reserve_exact(sequence.max_tokens);
-                sequence.table.reserve(blocks_for(sequence.prompt_len + sequence.max_tokens));
+                let most = sequence.prompt_len + sequence.max_tokens;
+                sequence.table.reserve(blocks_for(most));
+                if let Some(lookup) = &mut sequence.lookup {
+                    lookup.reserve(most);
+                }
             }
             self.running.insert(place, sequence);
             // As above, for the tables of all in one batch.
@@ -138,6 +144,36 @@ impl Scheduler {
         }
     }
 
+    /// Drafts for the decodes that ask for them, an equal share for each, out of what the step has left: rows beside
+    /// the decodes that prefill does not use, and blocks that nobody holds. Those are given back when the step is
+    /// over, so that drafts keep nobody out and preempt nobody; at most they evict a cached block sooner.
+    fn plan_drafts(&mut self) {
+        let (mut asking, mut prefill) = (0, 0);
+        for sequence in &self.running {
+            match sequence.phase {
+                Phase::Decode => asking += usize::from(sequence.lookup.is_some()),
+                Phase::Prefill => prefill += sequence.planned,
+            }
+        }
+        let left = self.prefill_budget().saturating_sub(prefill);
+        let mut budget = left.min(MAX_VERIFIED_ROWS.saturating_sub(self.running.len()));
+        for sequence in self.running.iter_mut().filter(|sequence| !sequence.is_prefill()) {
+            let Some(lookup) = &mut sequence.lookup else { continue };
+            let share = budget.div_ceil(asking);
+            asking -= 1;
+            // The row behind the last draft yields a token too.
+            let wanted = sequence.max_tokens - (sequence.tokens.len() - sequence.prompt_len) - 1;
+            let next = sequence.computed + 1;
+            let room = (sequence.table.len() + self.cache.available()) * BLOCK_TOKENS - next;
+            let drafts = lookup.propose(&mut sequence.tokens, share.min(wanted).min(room));
+            sequence.drafts = drafts;
+            sequence.planned += drafts;
+            budget -= drafts;
+            let grown = self.cache.grow(&mut sequence.table, blocks_for(next + drafts));
+            debug_assert!(grown, "there was room");
+        }
+    }
+
     /// Writes the planned rows into the batch, decodes first.
     fn fill(&mut self, now: Duration) {
         let step = &mut self.step;
@@ -147,14 +183,17 @@ impl Scheduler {
                     continue;
                 }
                 let end = sequence.computed + sequence.planned;
-                let samples = end == sequence.tokens.len();
+                let logits = if end == sequence.tokens.len() { 1 + sequence.drafts } else { 0 };
                 let table = &sequence.table[..blocks_for(end)];
                 let ids = &sequence.tokens[sequence.computed..end];
-                step.batch.push(ids, sequence.computed, table, usize::from(samples));
+                step.batch.push(ids, sequence.computed, table, logits);
                 let rows = sequence.planned;
-                step.participants.push(Participant { id: sequence.id, index, rows, samples });
+                step.participants.push(Participant { id: sequence.id, index, rows, logits });
                 match phase {
-                    Phase::Decode => step.decode_rows += rows,
+                    Phase::Decode => {
+                        step.decode_rows += rows;
+                        step.draft_rows += sequence.drafts;
+                    }
                     Phase::Prefill => step.prefill_rows += rows,
                 }
                 if sequence.timings.started.is_none() {

@@ -22,6 +22,10 @@ pub struct Request {
     pub sampling: SamplingParams,
     /// Higher runs first; 0 is normal.
     pub priority: i32,
+    /// The most tokens that a step may guess ahead from what prompt and text have said before, at most
+    /// [`MAX_DRAFT_TOKENS`](super::MAX_DRAFT_TOKENS); 0 is none. Right guesses come several in a step, wrong ones cost
+    /// a row each; the tokens are the same.
+    pub prompt_lookup_tokens: usize,
     /// When the answer is no longer wanted, in the clock's monotonic time.
     pub deadline: Option<Duration>,
 }

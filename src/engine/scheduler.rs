@@ -9,14 +9,15 @@
 
 use std::time::Duration;
 
-use super::block_cache::{BlockCache, Reservation};
+use super::block_cache::{BlockCache, Reservation, blocks_for};
+use super::draft::{MAX_DRAFT_TOKENS, PromptLookup};
 use super::options::EngineOptions;
 use super::prefix_index::NodeId;
 use super::queue::Queue;
 use super::request::{FinishReason, Outcome, Request, RequestId, Timings};
 use super::sequence::{Phase, Rank, Sequence};
 use super::stats::EngineStats;
-use super::step::{Step, Verdict};
+use super::step::{Judgement, Step, Verdict};
 use crate::backend::BLOCK_TOKENS;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -52,6 +53,13 @@ pub(crate) fn check(request: &Request, options: &EngineOptions) -> Result<()> {
     if !(-MAX_PRIORITY..=MAX_PRIORITY).contains(&request.priority) {
         let message = format!("priority {} is outside -{MAX_PRIORITY}..={MAX_PRIORITY}", request.priority);
         return Err(Error::invalid("priority", message));
+    }
+    if request.prompt_lookup_tokens > MAX_DRAFT_TOKENS {
+        let message = format!(
+            "prompt_lookup_tokens is {}; it must be between 0 and {MAX_DRAFT_TOKENS}",
+            request.prompt_lookup_tokens
+        );
+        return Err(Error::invalid("prompt_lookup_tokens", message));
     }
     let (prompt, answer) = (request.prompt.len(), request.max_tokens);
     let most = options.max_request_tokens();
@@ -111,6 +119,9 @@ impl Scheduler {
             rank: Rank::new(request.priority, self.options.steps_per_priority, self.stats.steps, id),
             prompt_len: tokens.len(),
             tokens,
+            drafts: 0,
+            lookup: (request.prompt_lookup_tokens > 0)
+                .then(|| PromptLookup::new(request.prompt_lookup_tokens)),
             max_tokens: request.max_tokens,
             deadline: request.deadline,
             cancelled: false,
@@ -158,28 +169,34 @@ impl Scheduler {
         &self.step
     }
 
-    /// Prompt and generated tokens of the running sequence at `index`.
+    /// Prompt and generated tokens of the running sequence at `index`, the drafts of the planned step behind them.
     pub(crate) fn tokens(&self, index: usize) -> (&[u32], &[u32]) {
         let sequence = &self.running[index];
         sequence.tokens.split_at(sequence.prompt_len)
     }
 
-    /// Takes up what the planned step computed: one verdict per row of logits, in their order.
-    pub(crate) fn commit(&mut self, now: Duration, verdicts: &mut Vec<Verdict>) {
-        debug_assert_eq!(verdicts.len(), self.step.batch.logit_rows.len());
+    /// Takes up what the planned step computed: one judgement for each of [`Step::samplers`], in their order.
+    pub(crate) fn commit(&mut self, now: Duration, judgements: &mut Vec<Judgement>) {
+        debug_assert_eq!(judgements.len(), self.step.samplers().count());
         self.count_step();
         let step = std::mem::take(&mut self.step);
-        let mut verdicts = verdicts.drain(..);
+        let mut judgements = judgements.drain(..);
         let mut over = Vec::new();
         for participant in &step.participants {
             let sequence = &mut self.running[participant.index];
-            sequence.computed += participant.rows;
-            sequence.planned = 0;
-            let verdict = if participant.samples { verdicts.next() } else { None };
+            let judgement = if participant.logits > 0 { judgements.next() } else { None };
+            let (accepted, verdict) = judgement.map(|it| (it.accepted, it.verdict)).unzip();
+            let accepted = accepted.unwrap_or(0);
+            sequence.advance(accepted);
+            self.stats.generated_tokens += accepted as u64;
+            self.stats.accepted_draft_tokens += accepted as u64;
             if let Some(Verdict::End(error)) = verdict {
                 // What this step wrote may be what made it fail, so nothing of it is shared.
                 over.push((participant.index, Err(error)));
                 continue;
+            }
+            if !sequence.is_prefill() {
+                self.cache.shrink(&mut sequence.table, blocks_for(sequence.computed));
             }
             Self::share(&mut self.cache, sequence);
             let reason = match verdict {
@@ -198,7 +215,7 @@ impl Scheduler {
                 over.push((participant.index, Ok(reason)));
             }
         }
-        drop(verdicts);
+        drop(judgements);
         over.sort_unstable_by_key(|(index, _)| std::cmp::Reverse(*index));
         for (index, result) in over {
             self.end_running(index, result, now);
@@ -227,7 +244,8 @@ impl Scheduler {
         stats.last_batch_sequences = step.participants.len();
         stats.mean_batch_rows = self.batch_rows as f64 / stats.steps as f64;
         stats.prefill_tokens += step.prefill_rows as u64;
-        stats.decode_tokens += step.decode_rows as u64;
+        stats.decode_tokens += (step.decode_rows - step.draft_rows) as u64;
+        stats.draft_tokens += step.draft_rows as u64;
         if step.decode_rows > 0 {
             stats.longest_decode_gap = stats.longest_decode_gap.max(step.prefill_rows);
         }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::draft::PromptLookup;
 use super::prefix_index::NodeId;
 use super::request::{RequestId, Timings};
 use super::stats::EngineStats;
@@ -40,8 +41,12 @@ pub(crate) enum Phase {
 pub(crate) struct Sequence {
     pub(crate) id: RequestId,
     pub(crate) rank: Rank,
-    /// The prompt and what was generated.
+    /// The prompt and what was generated; while a step is planned, its drafts behind them.
     pub(crate) tokens: Vec<u32>,
+    /// How many of the last tokens are drafts.
+    pub(crate) drafts: usize,
+    /// Guesses drafts, if the request asked for them.
+    pub(crate) lookup: Option<PromptLookup>,
     pub(crate) prompt_len: usize,
     pub(crate) max_tokens: usize,
     pub(crate) deadline: Option<Duration>,
@@ -61,7 +66,7 @@ pub(crate) struct Sequence {
 
 impl Sequence {
     pub(crate) fn generated(&self) -> usize {
-        self.tokens.len() - self.prompt_len
+        self.tokens.len() - self.drafts - self.prompt_len
     }
 
     /// Tokens that are known and not computed.
@@ -92,6 +97,19 @@ impl Sequence {
         }
     }
 
+    /// Takes up that the planned rows are computed and that `accepted` of the drafts stand. The rows of the others
+    /// are void: their positions will be computed again, before anything attends to them.
+    pub(crate) fn advance(&mut self, accepted: usize) {
+        let void = self.drafts - accepted;
+        self.tokens.truncate(self.tokens.len() - void);
+        self.computed += self.planned - void;
+        if let Some(lookup) = &mut self.lookup {
+            lookup.learn(self.drafts, accepted);
+        }
+        self.drafts = 0;
+        self.planned = 0;
+    }
+
     /// Appends a sampled token, which is to be computed next.
     pub(crate) fn push(&mut self, token: u32, now: Duration, stats: &mut EngineStats) {
         self.tokens.push(token);
@@ -105,7 +123,7 @@ impl Sequence {
 
     /// Forgets everything that was computed. The caller has given back the table.
     pub(crate) fn reset(&mut self) {
-        debug_assert!(self.table.is_empty());
+        debug_assert!(self.table.is_empty() && self.drafts == 0);
         self.phase = Phase::Prefill;
         self.computed = 0;
         self.planned = 0;

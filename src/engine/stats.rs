@@ -56,6 +56,10 @@ pub struct EngineStats {
     pub prefill_tokens: u64,
     /// Rows computed for single new tokens.
     pub decode_tokens: u64,
+    /// Rows computed for drafts: tokens guessed ahead.
+    pub draft_tokens: u64,
+    /// Drafts that were what was then sampled: tokens that took no step of their own.
+    pub accepted_draft_tokens: u64,
     /// Tokens generated.
     pub generated_tokens: u64,
     /// Tokens that were not computed because they were found in the cache.

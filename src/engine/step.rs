@@ -11,8 +11,8 @@ pub(crate) struct Participant {
     /// Its place among the running sequences, while the step is planned.
     pub(crate) index: usize,
     pub(crate) rows: usize,
-    /// Whether its last row's logits choose the next token.
-    pub(crate) samples: bool,
+    /// How many of its last rows have logits: one if they choose the next token, and one for each draft.
+    pub(crate) logits: usize,
 }
 
 /// A planned step. The scheduler fills the same one again and again.
@@ -21,7 +21,9 @@ pub(crate) struct Step {
     pub(crate) batch: Batch,
     /// One per span of the batch, in the same order: decodes, then prefill chunks.
     pub(crate) participants: Vec<Participant>,
+    /// Rows of decodes, drafts included.
     pub(crate) decode_rows: usize,
+    pub(crate) draft_rows: usize,
     pub(crate) prefill_rows: usize,
 }
 
@@ -34,12 +36,28 @@ impl Step {
         self.batch.clear();
         self.participants.clear();
         self.decode_rows = 0;
+        self.draft_rows = 0;
         self.prefill_rows = 0;
     }
 
     /// Those that choose a token, in the order of the step's logits.
     pub(crate) fn samplers(&self) -> impl Iterator<Item = Participant> + '_ {
-        self.participants.iter().copied().filter(|participant| participant.samples)
+        self.participants.iter().copied().filter(|participant| participant.logits > 0)
+    }
+}
+
+/// What became of one sequence's rows of logits.
+#[derive(Debug)]
+pub(crate) struct Judgement {
+    /// So many of its drafts, from the first on, are what was sampled.
+    pub(crate) accepted: usize,
+    /// The verdict on the row after them; what comes behind that row is void.
+    pub(crate) verdict: Verdict,
+}
+
+impl From<Verdict> for Judgement {
+    fn from(verdict: Verdict) -> Self {
+        Self { accepted: 0, verdict }
     }
 }
 

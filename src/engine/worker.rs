@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use crossbeam::channel::Receiver;
 
+use super::draft::verify;
 use super::executor::Executor;
 use super::handle::Shared;
 use super::request::{FinishReason, Flow, Outcome, Request, RequestId, Sink, Timings};
 use super::sampling::{Sampler, SamplingParams};
 use super::scheduler::Scheduler;
-use super::step::Verdict;
+use super::step::{Judgement, Verdict};
 use crate::error::{Error, ErrorKind, Result};
 
 /// What the engine's callers tell its thread.
@@ -97,7 +98,7 @@ pub(crate) struct Worker {
     vocab_size: usize,
     sampler: Sampler,
     clients: HashMap<RequestId, Client>,
-    verdicts: Vec<Verdict>,
+    judgements: Vec<Judgement>,
     receiver: Receiver<Message>,
     shared: Arc<Shared>,
     /// New requests received and not yet seen to leave the queue.
@@ -113,8 +114,8 @@ impl Worker {
     ) -> Self {
         let vocab_size = executor.vocab_size();
         let sampler = Sampler::new(vocab_size);
-        let (clients, verdicts) = (HashMap::new(), Vec::new());
-        Self { scheduler, executor, vocab_size, sampler, clients, verdicts, receiver, shared, new: 0 }
+        let (clients, judgements) = (HashMap::new(), Vec::new());
+        Self { scheduler, executor, vocab_size, sampler, clients, judgements, receiver, shared, new: 0 }
     }
 
     /// Lets the executor prepare this thread, which must be the one that will [`run`](Self::run).
@@ -195,9 +196,9 @@ impl Worker {
                     &mut self.clients,
                     logits,
                     vocab,
-                    &mut self.verdicts,
+                    &mut self.judgements,
                 );
-                self.scheduler.commit(now, &mut self.verdicts);
+                self.scheduler.commit(now, &mut self.judgements);
             }
             Ok(Ok(logits)) => {
                 let message = format!("the model returned {} logits instead of {wanted}", logits.len());
@@ -239,23 +240,31 @@ impl Worker {
     }
 }
 
-/// Chooses a token for every row of logits and shows it to its sink.
+/// Chooses tokens from the rows of logits, as many as the drafts of each sequence turn out right and one more, and
+/// shows them to its sink.
 fn judge(
     scheduler: &Scheduler,
     sampler: &mut Sampler,
     clients: &mut HashMap<RequestId, Client>,
-    logits: &[f32],
+    mut logits: &[f32],
     vocab: usize,
-    verdicts: &mut Vec<Verdict>,
+    judgements: &mut Vec<Judgement>,
 ) {
-    verdicts.clear();
-    for (participant, logits) in scheduler.step().samplers().zip(logits.chunks_exact(vocab)) {
+    judgements.clear();
+    for participant in scheduler.step().samplers() {
+        let (rows, others) = logits.split_at(participant.logits * vocab);
+        logits = others;
         let (prompt, generated) = scheduler.tokens(participant.index);
-        let verdict = match clients.get_mut(&participant.id) {
-            Some(client) => client.judge(sampler, logits, prompt, generated),
-            None => Verdict::End(Error::new(ErrorKind::Internal, "the request has no listener")),
+        let known = generated.len() + 1 - participant.logits;
+        let judgement = match clients.get_mut(&participant.id) {
+            Some(client) => verify(&generated[known..], |row| {
+                // What was generated before this row: the drafts up to it have turned out right.
+                let logits = &rows[row * vocab..(row + 1) * vocab];
+                client.judge(sampler, logits, prompt, &generated[..known + row])
+            }),
+            None => Verdict::End(Error::new(ErrorKind::Internal, "the request has no listener")).into(),
         };
-        verdicts.push(verdict);
+        judgements.push(judgement);
     }
 }
 

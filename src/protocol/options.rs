@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 /// The most stop strings of one request.
 pub const MAX_STOP_STRINGS: usize = 4;
 
+/// The most tokens that a request may have guessed ahead in a step.
+pub const MAX_PROMPT_LOOKUP_TOKENS: u32 = 16;
+
 /// How to generate. `None` leaves the choice to the documented default.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct GenerationOptions {
@@ -51,6 +54,11 @@ pub struct GenerationOptions {
     /// Tokens that end the generation beside the model's own. Not part of the OpenAI shape.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop_token_ids: Vec<u32>,
+    /// The most tokens that a step may guess ahead by looking up what followed the newest ones where they stood before,
+    /// in prompt or text; 0 (default) to 16. The answer is the same, and comes sooner where it repeats what was said:
+    /// summaries, extractions, edited code. Not part of the OpenAI shape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub prompt_lookup_tokens: Option<u32>,
     /// Whether the caller wants chunks.
     #[serde(skip_serializing_if = "is_false")]
     pub stream: bool,
@@ -96,6 +104,7 @@ impl GenerationOptions {
                 | "seed"
                 | "stop"
                 | "stop_token_ids"
+                | "prompt_lookup_tokens"
                 | "stream"
                 | "stream_options"
                 | "user"
@@ -120,6 +129,9 @@ impl GenerationOptions {
             "seed" => self.seed = Some(read_seed(path, &value)?),
             "stop" => self.stop = read_stop(path, value)?,
             "stop_token_ids" => self.stop_token_ids = read_token_ids(path, value)?,
+            "prompt_lookup_tokens" => {
+                self.prompt_lookup_tokens = Some(json::unsigned(path, &value, 0, MAX_PROMPT_LOOKUP_TOKENS)?);
+            }
             "stream" => self.stream = json::boolean(path, &value)?,
             "stream_options" => self.stream_options = Some(read_stream_options(path, value)?),
             "user" => self.user = Some(json::string(path, value)?),
@@ -156,6 +168,12 @@ impl GenerationOptions {
                 path.clone(),
                 format!("`{path}` is empty; a stop string has at least one character"),
             ));
+        }
+        if let Some(tokens) = self.prompt_lookup_tokens.filter(|tokens| *tokens > MAX_PROMPT_LOOKUP_TOKENS) {
+            let message = format!(
+                "`prompt_lookup_tokens` is {tokens}; accepted is an integer from 0 to {MAX_PROMPT_LOOKUP_TOKENS}"
+            );
+            return Err(Error::invalid("prompt_lookup_tokens", message));
         }
         if self.stream_options.is_some() && !self.stream {
             return Err(Error::invalid(
@@ -309,6 +327,8 @@ macro_rules! generation_builders {
                 presence_penalty: f32;
                 /// Sets [`GenerationOptions::seed`].
                 seed: u64;
+                /// Sets [`GenerationOptions::prompt_lookup_tokens`].
+                prompt_lookup_tokens: u32;
             }
 
             /// Adds a stop string.

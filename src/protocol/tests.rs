@@ -58,6 +58,7 @@ const SHARED: &[(&str, &[&str], &[&str])] = &[
     ),
     ("stop", &["\"a\"", "[]", r#"["a","b","c","d"]"#, "null"], &["\"\"", "1", r#"["a","b","c","d","e"]"#]),
     ("stop_token_ids", &["[]", "[0,7]", "null"], &["7", "\"7\""]),
+    ("prompt_lookup_tokens", &["0", "16", "null"], &["17", "-1", "true", "\"8\""]),
     ("stream", &["true", "false", "null"], &["1", "\"true\""]),
     ("stream_options", &["null"], &["true", "[]", "{}"]),
     ("user", &["\"u\"", "null"], &["1"]),
@@ -303,6 +304,11 @@ fn requests_built_in_rust_are_validated_too() {
     );
     refused(request.clone().max_tokens(0).validate(), ErrorKind::InvalidRequest, "max_tokens");
     refused(request.clone().top_k(0).validate(), ErrorKind::InvalidRequest, "top_k");
+    refused(
+        request.clone().prompt_lookup_tokens(17).validate(),
+        ErrorKind::InvalidRequest,
+        "prompt_lookup_tokens",
+    );
     refused(request.clone().stop("").validate(), ErrorKind::InvalidRequest, "stop[0]");
     refused(request.logprobs(21).validate(), ErrorKind::InvalidRequest, "top_logprobs");
     refused(CompletionRequest::new("m", vec![]).validate(), ErrorKind::InvalidRequest, "prompt");
@@ -466,6 +472,7 @@ fn options() -> impl Strategy<Value = GenerationOptions> {
         option::of(any::<u64>()),
         vec(".{1,4}", 0..=4),
         vec(any::<u32>(), 0..4),
+        option::of(0u32..=16),
         option::of(option::of(any::<bool>())),
         option::of(".*"),
         option::of(".*"),
@@ -483,10 +490,11 @@ fn options() -> impl Strategy<Value = GenerationOptions> {
         seed: rest.1,
         stop: rest.2,
         stop_token_ids: rest.3,
-        stream: rest.4.is_some(),
-        stream_options: rest.4.flatten().map(|include_usage| StreamOptions { include_usage }),
-        user: rest.5,
-        client_request_id: rest.6,
+        prompt_lookup_tokens: rest.4,
+        stream: rest.5.is_some(),
+        stream_options: rest.5.flatten().map(|include_usage| StreamOptions { include_usage }),
+        user: rest.6,
+        client_request_id: rest.7,
     })
 }
 

@@ -102,6 +102,7 @@ fn submit<S: Shape>(
         stop_tokens: endpoint.stop_tokens().iter().chain(&options.stop_token_ids).copied().collect(),
         sampling: sampling(endpoint, options, logprobs, seed)?,
         priority,
+        prompt_lookup_tokens: options.prompt_lookup_tokens.unwrap_or(0) as usize,
         deadline: timeout.map(|timeout| deadline(clock, timeout)),
     };
     let answer = Arc::new(Answer::default());

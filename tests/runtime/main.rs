@@ -7,6 +7,7 @@ mod answers;
 mod lifetimes;
 mod same_bytes;
 mod serving;
+mod speculation;
 
 use std::path::{Path, PathBuf};
 

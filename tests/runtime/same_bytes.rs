@@ -73,13 +73,17 @@ fn sixty_four_requests(model: PathBuf, backend: BackendChoice) {
     let expected: Vec<Answer> =
         requests(vocab).into_iter().map(|(request, _)| answer(&runtime, request)).collect();
 
-    // Together: prefixes shared, prompts in small chunks, and a cache so small that sequences lose their place.
+    // Together: prefixes shared, prompts in small chunks, drafts for every other request, and a cache so small that
+    // sequences lose their place.
     let crowded =
         options().cache_tokens(context + 64).max_sequences(24).max_batch_tokens(48).max_prefill_tokens(20);
     let (runtime, _) = serve(model, crowded);
     let streams: Vec<_> = requests(vocab)
         .into_iter()
-        .map(|(request, cancel)| (runtime.complete_stream(request).unwrap(), cancel))
+        .zip([0, 8].into_iter().cycle())
+        .map(|((request, cancel), drafts)| {
+            (runtime.complete_stream(request.prompt_lookup_tokens(drafts)).unwrap(), cancel)
+        })
         .collect();
     for (at, (mut stream, cancel)) in streams.into_iter().enumerate() {
         if cancel {
@@ -95,6 +99,7 @@ fn sixty_four_requests(model: PathBuf, backend: BackendChoice) {
     }
     let stats = runtime.stats().endpoints[0].engine;
     assert!(stats.preemptions > 0 && stats.prefix_hit_tokens > 0, "the test must be hard: {stats:?}");
+    assert!(stats.draft_tokens > 0, "the test must be hard: {stats:?}");
     assert!(stats.mean_batch_rows > 4.0, "the test must be hard: {stats:?}");
 }
 

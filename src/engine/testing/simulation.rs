@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::toy_model::ToyModel;
 use crate::backend::BLOCK_TOKENS;
+use crate::engine::draft::{MAX_DRAFT_TOKENS, verify};
 use crate::engine::request::{FinishReason, Request, RequestId};
 use crate::engine::sampling::SamplingParams;
 use crate::engine::scheduler::Scheduler;
@@ -18,8 +19,8 @@ const STOP_TOKEN: u32 = 0;
 /// One thing that happens to an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// A request whose prompt is the first `prompt` tokens of text number `text`.
-    Submit { text: u8, prompt: u16, max_tokens: u8, priority: i8, deadline: Option<u8> },
+    /// A request whose prompt is the first `prompt` tokens of text number `text`, with drafts of so many tokens.
+    Submit { text: u8, prompt: u16, max_tokens: u8, priority: i8, deadline: Option<u8>, drafts: u8 },
     /// Cancels one of the requests that have not ended, if there is one.
     Cancel { which: u8 },
     /// So many steps, with time passing.
@@ -40,6 +41,7 @@ impl Operation {
                 max_tokens: c % 48 + 1,
                 priority: (kind / 16) as i8 % 4 - 1,
                 deadline: (a >= 240).then_some(c),
+                drafts: [0, MAX_DRAFT_TOKENS as u8, 3, 1][usize::from(kind / 64)],
             },
             7 | 8 => Self::Cancel { which: a },
             9 => Self::FailingStep,
@@ -124,13 +126,14 @@ impl Simulation {
 
     pub fn apply(&mut self, operation: Operation) {
         match operation {
-            Operation::Submit { text, prompt, max_tokens, priority, deadline } => {
+            Operation::Submit { text, prompt, max_tokens, priority, deadline, drafts } => {
                 let deadline = deadline.map(|steps| self.now + Duration::from_millis(u64::from(steps)));
                 self.submit(
                     Self::text(text, usize::from(prompt)),
                     usize::from(max_tokens),
                     priority,
                     deadline,
+                    usize::from(drafts),
                 );
             }
             Operation::Cancel { which } => {
@@ -148,7 +151,14 @@ impl Simulation {
         self.check();
     }
 
-    fn submit(&mut self, prompt: Vec<u32>, max_tokens: usize, priority: i8, deadline: Option<Duration>) {
+    fn submit(
+        &mut self,
+        prompt: Vec<u32>,
+        max_tokens: usize,
+        priority: i8,
+        deadline: Option<Duration>,
+        drafts: usize,
+    ) {
         self.last_id += 1;
         let id = RequestId(self.last_id);
         let mut request = Request {
@@ -157,6 +167,7 @@ impl Simulation {
             stop_tokens: vec![STOP_TOKEN],
             sampling: SamplingParams::greedy(),
             priority: i32::from(priority),
+            prompt_lookup_tokens: drafts,
             deadline,
         };
         let most = self.scheduler.options.max_request_tokens();
@@ -192,12 +203,17 @@ impl Simulation {
         match accident {
             Accident::None => {
                 let logits = self.model.execute(&step.batch).unwrap().to_vec();
-                let mut verdicts = Vec::new();
-                for (participant, logits) in step.samplers().zip(logits.chunks_exact(VOCAB)) {
+                let mut rows = logits.chunks_exact(VOCAB);
+                let mut judgements = Vec::new();
+                for participant in step.samplers() {
                     let live = self.live.get_mut(&participant.id).unwrap();
-                    verdicts.push(live.judge(logits));
+                    let rows: Vec<_> = rows.by_ref().take(participant.logits).collect();
+                    let (_, generated) = self.scheduler.tokens(participant.index);
+                    let drafts = &generated[generated.len() + 1 - participant.logits..];
+                    judgements.push(verify(drafts, |row| live.judge(rows[row])));
                 }
-                self.scheduler.commit(self.now, &mut verdicts);
+                assert_eq!(rows.next(), None);
+                self.scheduler.commit(self.now, &mut judgements);
             }
             Accident::Failure => {
                 self.lost.extend(step.participants.iter().map(|participant| participant.id));

@@ -5,6 +5,7 @@
 mod properties;
 mod same_bytes;
 mod scheduling;
+mod speculation;
 mod support;
 mod threads;
 mod worker;

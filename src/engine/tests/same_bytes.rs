@@ -2,25 +2,27 @@
 
 use super::support::*;
 use crate::engine::testing::ToyModel;
-use crate::engine::{EngineOptions, EngineStats, Flow, Request, SampledToken, SamplingParams};
+use crate::engine::{EngineOptions, EngineStats, FinishReason, Flow, Request, SampledToken, SamplingParams};
+use crate::error::ErrorKind;
 
 /// Numbers that look random and are the same in every run.
-struct Dice(u64);
+pub(super) struct Dice(pub(super) u64);
 
 impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
+    pub(super) fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % bound
     }
 }
 
 /// A request, and after how many tokens its caller loses interest.
-struct Case {
-    request: Request,
+#[derive(Clone)]
+pub(super) struct Case {
+    pub(super) request: Request,
     cancel_after: Option<usize>,
 }
 
-fn cases(seed: u64) -> Vec<Case> {
+pub(super) fn cases(seed: u64) -> Vec<Case> {
     let mut dice = Dice(seed);
     let mut case = |number: u64| {
         let prompt = 1 + dice.below(90) as usize;
@@ -43,14 +45,17 @@ fn cases(seed: u64) -> Vec<Case> {
 }
 
 /// A token with the bits of all its log-probabilities.
-type Bits = (u32, Option<u32>, Vec<(u32, u32)>);
+pub(super) type Bits = (u32, Option<u32>, Vec<(u32, u32)>);
 
-fn bits(tokens: &[SampledToken]) -> Vec<Bits> {
+pub(super) fn bits(tokens: &[SampledToken]) -> Vec<Bits> {
     let top = |token: &SampledToken| token.top.iter().map(|(id, logprob)| (*id, logprob.to_bits())).collect();
     tokens.iter().map(|token| (token.id, token.logprob.map(f32::to_bits), top(token))).collect()
 }
 
-fn run(cases: &[Case], options: &EngineOptions) -> (Vec<Vec<SampledToken>>, EngineStats) {
+/// What became of a request: its tokens, and how it ended.
+pub(super) type End = (Vec<SampledToken>, Result<FinishReason, ErrorKind>);
+
+pub(super) fn run(cases: &[Case], options: &EngineOptions) -> (Vec<End>, EngineStats) {
     let (model, gate) = ToyModel::new(VOCAB, options.blocks).gated();
     let engine = start(model, options.clone());
     let submit = |case: &Case| {
@@ -63,8 +68,12 @@ fn run(cases: &[Case], options: &EngineOptions) -> (Vec<Vec<SampledToken>>, Engi
     let answers: Vec<_> = cases.iter().map(submit).collect();
     // Everybody is there: now the steps may run.
     drop(gate);
-    let tokens = answers.iter().map(|answer| answer.wait().0).collect();
-    (tokens, engine.stats())
+    let wait = |answer: &Answer| {
+        let (tokens, outcome) = answer.wait();
+        (tokens, outcome.result.map_err(|error| error.kind()))
+    };
+    let ends = answers.iter().map(wait).collect();
+    (ends, engine.stats())
 }
 
 fn compare(seed: u64, options: &EngineOptions) -> EngineStats {
@@ -73,7 +82,8 @@ fn compare(seed: u64, options: &EngineOptions) -> EngineStats {
     let (together, stats) = run(&cases, options);
     for (number, (case, together)) in cases.iter().zip(&together).enumerate() {
         let (alone, _) = run(std::slice::from_ref(case), &roomy);
-        assert_eq!(bits(together), bits(&alone[0]), "request {number}");
+        assert_eq!(bits(&together.0), bits(&alone[0].0), "request {number}");
+        assert_eq!(together.1, alone[0].1, "request {number}");
     }
     stats
 }

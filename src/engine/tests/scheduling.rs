@@ -18,6 +18,19 @@ struct Driver {
     ended: Vec<(RequestId, Outcome)>,
 }
 
+/// A request of one token.
+fn plain() -> Request {
+    Request {
+        prompt: vec![1],
+        max_tokens: 1,
+        stop_tokens: Vec::new(),
+        sampling: SamplingParams::greedy(),
+        priority: 0,
+        prompt_lookup_tokens: 0,
+        deadline: None,
+    }
+}
+
 /// What a planned step was: the sequences with their rows.
 type Rows = Vec<(u64, usize)>;
 
@@ -41,8 +54,7 @@ impl Driver {
         deadline: Option<Duration>,
     ) -> u64 {
         self.last_id += 1;
-        let (stop_tokens, sampling) = (Vec::new(), SamplingParams::greedy());
-        let mut request = Request { prompt, max_tokens, stop_tokens, sampling, priority, deadline };
+        let mut request = Request { prompt, max_tokens, priority, deadline, ..plain() };
         self.scheduler.submit(RequestId(self.last_id), &mut request, self.now).unwrap();
         self.last_id
     }
@@ -59,8 +71,9 @@ impl Driver {
         let rows = self.plan();
         if !rows.is_empty() {
             let token = self.scheduler.stats().steps as u32;
-            let mut verdicts = self.scheduler.step().samplers().map(|_| Verdict::Token(token)).collect();
-            self.scheduler.commit(self.now, &mut verdicts);
+            let mut judgements =
+                self.scheduler.step().samplers().map(|_| Verdict::Token(token).into()).collect();
+            self.scheduler.commit(self.now, &mut judgements);
             self.ended.extend(self.scheduler.take_ended());
         }
         rows
@@ -295,14 +308,7 @@ fn the_queue_is_bounded_and_preempted_sequences_always_find_room_in_it() {
     driver.step();
     driver.submit(4, 9, 0);
     driver.submit(4, 9, 0);
-    let mut request = Request {
-        prompt: vec![1],
-        max_tokens: 1,
-        stop_tokens: Vec::new(),
-        sampling: SamplingParams::greedy(),
-        priority: 0,
-        deadline: None,
-    };
+    let mut request = plain();
     let error = driver.scheduler.submit(RequestId(99), &mut request, driver.now).unwrap_err();
     assert_eq!((error.kind(), error.is_retryable()), (ErrorKind::Overloaded, true));
     assert_eq!(request.prompt, [1], "a refused request is left as it is");
@@ -316,9 +322,7 @@ fn the_queue_is_bounded_and_preempted_sequences_always_find_room_in_it() {
 fn what_can_never_fit_is_refused_with_the_numbers() {
     let mut scheduler = Scheduler::new(EngineOptions { blocks: 4, ..options() });
     let mut submit = |prompt: usize, max_tokens, priority| {
-        let (stop_tokens, sampling) = (Vec::new(), SamplingParams::greedy());
-        let prompt = vec![1; prompt];
-        let mut request = Request { prompt, max_tokens, stop_tokens, sampling, priority, deadline: None };
+        let mut request = Request { prompt: vec![1; prompt], max_tokens, priority, ..plain() };
         scheduler.submit(RequestId(1), &mut request, Duration::ZERO)
     };
     submit(60, 4, 0).unwrap();

@@ -117,6 +117,7 @@ pub(super) fn request(first: u32, prompt: usize, max_tokens: usize) -> Request {
         stop_tokens: Vec::new(),
         sampling: SamplingParams::greedy(),
         priority: 0,
+        prompt_lookup_tokens: 0,
         deadline: None,
     }
 }
