@@ -20,7 +20,7 @@ pub(crate) const CACHES: [(&str, CacheType); 4] =
     [("f32", CacheType::F32), ("f16", CacheType::F16), ("bf16", CacheType::Bf16), ("q8", CacheType::Q8)];
 
 /// One of each.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Choice {
     pub(crate) compute: (&'static str, Compute),
     pub(crate) quantize: (&'static str, Quantize),
@@ -60,7 +60,10 @@ impl Choice {
 pub(crate) fn obstacle(checkpoint: &Checkpoint, choice: Choice) -> Result<Option<String>, Failure> {
     let bytes = |quantize: Quantize| -> Result<Result<u64, String>, Failure> {
         let backend = CpuBackend::new(CpuOptions::default().threads(1).quantize(quantize))?;
-        Ok(LlamaSources::resolve(checkpoint)?.weight_bytes(&backend).map_err(|error| error.to_string()))
+        let bytes = LlamaSources::resolve(checkpoint)?.weight_bytes(&backend);
+        // The model is named above the table.
+        let path = format!("{}: ", checkpoint.path().display());
+        Ok(bytes.map_err(|error| error.to_string().replace(&path, "")))
     };
     let (name, quantize) = choice.quantize;
     if quantize == Quantize::None {

@@ -64,7 +64,7 @@ fn measure(arguments: &Arguments, path: &Path) -> Result<Report, Failure> {
     }
     drop(computed);
     let mut report = Report::new(path, &text, window, reference, comparison.figures());
-    for choice in arguments.choices() {
+    for choice in arguments.choices().into_iter().filter(|choice| *choice != reference) {
         let row = match choices::obstacle(&checkpoint, choice)? {
             Some(obstacle) => Row::NotPossible(obstacle),
             None => Row::Figures(compare_with(arguments, &checkpoint, choice, &text, window, &mut file)?),

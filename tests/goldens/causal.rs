@@ -24,8 +24,9 @@ pub(super) struct Sequence<B: Backend> {
 }
 
 /// Our own kernels in single precision, which is what the goldens were computed in.
-pub(super) fn cpu() -> CpuBackend {
-    CpuBackend::new(CpuOptions::default().compute(Compute::F32).cache(CacheType::F32)).unwrap()
+pub(super) fn cpu() -> Result<CpuBackend, String> {
+    let options = CpuOptions::default().compute(Compute::F32).cache(CacheType::F32);
+    CpuBackend::new(options).map_err(|e| e.to_string())
 }
 
 /// The reference.

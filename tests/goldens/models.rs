@@ -22,7 +22,7 @@ pub(super) fn run(path: &Path) -> Outcome {
     }
     for prompt in prompts {
         let name = prompt["name"].as_str().unwrap_or_default();
-        one_prompt(causal::cpu(), path, name, prompt, &tensors)
+        one_prompt(causal::cpu()?, path, name, prompt, &tensors)
             .map_err(|why| format!("cpu, {name}: {why}"))?;
         one_prompt(causal::candle(), path, name, prompt, &tensors)
             .map_err(|why| format!("candle, {name}: {why}"))?;
