@@ -13,7 +13,7 @@ const ROWS: usize = 12;
 /// Panels of a tile of one or two rows: several streams from memory are faster than one.
 const WIDE: usize = 4;
 /// Tiles for which weights are not unpacked beforehand.
-const PACKED_TILES: usize = 2;
+const PACKED_TILES: usize = 1;
 /// Groups of a chunk: a super-block.
 const CHUNK: usize = 8;
 /// How many groups before they are needed weights are brought into the cache.
@@ -66,6 +66,8 @@ unsafe fn panels<L: Level, F: Format>(
     unsafe {
         if rows.div_ceil(x.height) > PACKED_TILES {
             match x.height {
+                7 => unpacked::<L, F, 7>(&job),
+                8 => unpacked::<L, F, 8>(&job),
                 9 => unpacked::<L, F, 9>(&job),
                 10 => unpacked::<L, F, 10>(&job),
                 11 => unpacked::<L, F, 11>(&job),
