@@ -107,6 +107,7 @@ fn steps_of_an_engine(path: &str, options: CpuOptions) {
             max_tokens: 2 * WARM + COUNTED,
             stop_tokens: Vec::new(),
             sampling,
+            prompt_lookup_tokens: 0,
             priority: 0,
             deadline: None,
         };

@@ -16,8 +16,8 @@ use crate::weights::DType;
 
 use std::sync::Arc;
 
-/// Bytes of activations that a task keeps in the second level cache: half of the smallest in use.
-const ROW_BLOCK_BYTES: usize = 512 << 10;
+/// Bytes of activations that a task keeps in the second level cache, where it has all of the smallest in use.
+const ROW_BLOCK_BYTES: usize = 1 << 20;
 
 /// The most rows of a block; bounds the tile of a last panel, which lies on the stack.
 const MAX_ROW_BLOCK: usize = MAX_INT8_ROWS;
@@ -232,7 +232,7 @@ impl Job<'_> {
             Kernel::Int8(kernel) => kernel.form.height(self.x.rows()),
             Kernel::Float(_) | Kernel::Bf16(_) | Kernel::Widened(_) => 1,
         };
-        let block = (ROW_BLOCK_BYTES / row_bytes.max(1)).clamp(24, MAX_ROW_BLOCK) / tile * tile;
+        let block = (ROW_BLOCK_BYTES / row_bytes.max(1)).clamp(48, MAX_ROW_BLOCK) / tile * tile;
         for start in (0..self.x.rows()).step_by(block) {
             self.rows(start, block.min(self.x.rows() - start), wide);
         }

@@ -1,5 +1,5 @@
-//! Panels of quantized weights by int8 rows: few rows straight from the packed weights, more of them from weights
-//! unpacked to the first-level cache, a super-block of the inputs at a time.
+//! Panels of quantized weights by int8 rows: those of one tile straight from the packed weights, those of several from
+//! weights unpacked to the first-level cache, a super-block of the inputs at a time.
 
 use std::mem::MaybeUninit;
 
@@ -12,8 +12,8 @@ use super::tile::{Ahead, Tile};
 const ROWS: usize = 12;
 /// Panels of a tile of one or two rows: several streams from memory are faster than one.
 const WIDE: usize = 4;
-/// Tiles for which weights are not unpacked beforehand.
-const PACKED_TILES: usize = 1;
+/// The fewest rows of a tile when there are several: thirteen rows are two tiles.
+const SEVERAL: usize = (ROWS + 1).div_ceil(2);
 /// Groups of a chunk: a super-block.
 const CHUNK: usize = 8;
 /// How many groups before they are needed weights are brought into the cache.
@@ -23,16 +23,13 @@ const SHARERS: usize = 4;
 /// Bytes of an unpacked chunk of one panel, at most: two scales for each group, and minima.
 const UNPACKED_BYTES: usize = CHUNK * (512 + 128) + 9 * 64;
 
-/// The sums of tiles two panels wide, and a tile's scratch.
+/// Room for the sums of tiles two panels wide, for a tile's scratch, and for a chunk of two unpacked panels.
 #[repr(C, align(64))]
-struct Sums {
-    tiles: [MaybeUninit<f32>; (MAX_INT8_ROWS + 2 * ROWS) * 2 * 16],
+struct Room {
+    sums: [MaybeUninit<f32>; (MAX_INT8_ROWS + 2 * ROWS) * 2 * 16],
     scratch: [MaybeUninit<f32>; ROWS * 2 * 16],
+    chunk: [[MaybeUninit<u8>; UNPACKED_BYTES]; 2],
 }
-
-/// The unpacked weights of a chunk of two panels.
-#[repr(C, align(64))]
-struct Chunk([[MaybeUninit<u8>; UNPACKED_BYTES]; 2]);
 
 /// The kernel of a format at a level.
 pub(super) fn kernel<L: Level, F: Format>() -> Int8Kernel {
@@ -62,34 +59,31 @@ unsafe fn panels<L: Level, F: Format>(
     out_stride: usize,
 ) {
     let job = Job { panel, panels, x, rows, out, out_stride };
+    let mut room = MaybeUninit::<Room>::uninit();
+    // SAFETY: it holds nothing that has to be initialised.
+    let room = unsafe { room.assume_init_mut() };
+    let several = rows > x.height;
     // SAFETY: the caller's promises.
     unsafe {
-        if rows.div_ceil(x.height) > PACKED_TILES {
-            match x.height {
-                7 => unpacked::<L, F, 7>(&job),
-                8 => unpacked::<L, F, 8>(&job),
-                9 => unpacked::<L, F, 9>(&job),
-                10 => unpacked::<L, F, 10>(&job),
-                11 => unpacked::<L, F, 11>(&job),
-                12 => unpacked::<L, F, 12>(&job),
-                // No even cut of more rows than two tiles have is lower than nine.
-                _ => {}
-            }
-            return;
-        }
         match x.height {
-            1 => packed::<L, F, 1, WIDE>(&job),
-            2 => packed::<L, F, 2, WIDE>(&job),
-            3 => packed::<L, F, 3, 2>(&job),
-            4 => packed::<L, F, 4, 2>(&job),
-            5 => packed::<L, F, 5, 2>(&job),
-            6 => packed::<L, F, 6, 2>(&job),
-            7 => packed::<L, F, 7, 2>(&job),
-            8 => packed::<L, F, 8, 2>(&job),
-            9 => packed::<L, F, 9, 2>(&job),
-            10 => packed::<L, F, 10, 2>(&job),
-            11 => packed::<L, F, 11, 2>(&job),
-            _ => packed::<L, F, 12, 2>(&job),
+            1 => packed::<L, F, 1, WIDE>(&job, room),
+            2 => packed::<L, F, 2, WIDE>(&job, room),
+            3 => packed::<L, F, 3, 2>(&job, room),
+            4 => packed::<L, F, 4, 2>(&job, room),
+            5 => packed::<L, F, 5, 2>(&job, room),
+            6 => packed::<L, F, 6, 2>(&job, room),
+            SEVERAL if several => unpacked::<L, F, SEVERAL>(&job, room),
+            8 if several => unpacked::<L, F, 8>(&job, room),
+            9 if several => unpacked::<L, F, 9>(&job, room),
+            10 if several => unpacked::<L, F, 10>(&job, room),
+            11 if several => unpacked::<L, F, 11>(&job, room),
+            12 if several => unpacked::<L, F, 12>(&job, room),
+            7 => packed::<L, F, 7, 2>(&job, room),
+            8 => packed::<L, F, 8, 2>(&job, room),
+            9 => packed::<L, F, 9, 2>(&job, room),
+            10 => packed::<L, F, 10, 2>(&job, room),
+            11 => packed::<L, F, 11, 2>(&job, room),
+            _ => packed::<L, F, 12, 2>(&job, room),
         }
     }
 }
@@ -127,40 +121,37 @@ impl Job<'_> {
         }
     }
 
-    /// A tile's share of the next chunk: so much memory asked for at once would keep the processor waiting.
-    fn share_of_next<F: Format, const P: usize>(
+    /// A tile's share of the next chunk of two panels, in a tile of `blocks` blocks: so much memory asked for at once
+    /// would keep the processor waiting.
+    fn share_of_next<F: Format>(
         &self,
         first: usize,
         group: usize,
-        tile: usize,
-        tiles: usize,
+        (tile, tiles): (usize, usize),
         blocks: usize,
-    ) -> Ahead<P> {
+    ) -> Ahead<2> {
         let (next, group) = match group + CHUNK {
             group if group < self.x.groups => (first, group),
-            _ => (first + P, 0),
+            _ => (first + 2, 0),
         };
         let sharers = tiles.min(SHARERS);
         let share = (CHUNK / F::GROUPS * F::BYTES).div_ceil(sharers);
         let wanted = next < self.panels && tile < sharers;
         Ahead {
-            at: self.at::<F, P>(next, group).map(|at| at.wrapping_add(tile * share)),
+            at: self.at::<F, 2>(next, group).map(|at| at.wrapping_add(tile * share)),
             bytes: if wanted { share.div_ceil(blocks) } else { 0 },
             jump: (blocks, 0),
         }
     }
 
-    /// A tile over groups of `W` from `group` on.
-    #[allow(clippy::too_many_arguments)] // the parts of a tile
+    /// Tile `tile` over groups of `W` from group `groups.0` on, as many as `groups.1`.
     fn tile<W: Weights, const P: usize>(
         &self,
         tile: usize,
-        group: usize,
-        groups: usize,
+        (group, groups): (usize, usize),
         panels: [*const u8; P],
         ahead: Ahead<P>,
-        sums: *mut f32,
-        scratch: *mut f32,
+        room: &mut Room,
     ) -> Tile<P> {
         let (height, blocks) = (self.x.height, self.x.groups / W::GROUPS);
         let block = tile * blocks * height + group / W::GROUPS * height;
@@ -171,16 +162,17 @@ impl Job<'_> {
             q: self.x.q.wrapping_add(q).cast(),
             scales: self.x.scales.wrapping_add(block),
             side: self.x.side.wrapping_add(block * words::<W>()),
-            sums: sums.wrapping_add(tile * height * P * 16),
-            scratch,
+            sums: room.sums.as_mut_ptr().cast::<f32>().wrapping_add(tile * height * P * 16),
+            scratch: room.scratch.as_mut_ptr().cast(),
             fresh: group == 0,
             ahead,
         }
     }
 
     /// Copies what `P` panels from `first` on gave.
-    unsafe fn store<const P: usize>(&self, first: usize, sums: *const f32) {
+    unsafe fn store<const P: usize>(&self, first: usize, room: &Room) {
         let width = 16 * P.min(self.panels - first);
+        let sums = room.sums.as_ptr().cast::<f32>();
         for row in 0..self.rows {
             // SAFETY: the outputs are there for the panels that are, and as many sums.
             unsafe {
@@ -191,70 +183,46 @@ impl Job<'_> {
     }
 }
 
-/// One or two tiles, from weights as they are packed.
-unsafe fn packed<L: Level, F: Format, const R: usize, const P: usize>(job: &Job<'_>) {
-    let groups = job.x.groups;
-    let tiles = job.rows.div_ceil(R);
-    // One tile reads its panels from front to back; two take turns.
-    let chunk = if tiles == 1 { groups } else { CHUNK };
-    let mut room = MaybeUninit::<Sums>::uninit();
-    // SAFETY: the places of fields; nothing is read before it is written.
-    let (sums, scratch) = unsafe {
-        let room = room.as_mut_ptr();
-        ((&raw mut (*room).tiles).cast::<f32>(), (&raw mut (*room).scratch).cast::<f32>())
-    };
+/// The only tile, from weights as they are packed, each panel from front to back.
+unsafe fn packed<L: Level, F: Format, const R: usize, const P: usize>(job: &Job<'_>, room: &mut Room) {
+    debug_assert!(job.rows <= R);
     for first in (0..job.panels).step_by(P) {
-        for group in (0..groups).step_by(chunk) {
-            let here = (groups - group).min(chunk);
-            for tile in 0..tiles {
-                let ahead = if tiles == 1 {
-                    job.ahead::<F, P>(first)
-                } else {
-                    job.share_of_next::<F, P>(first, group, tile, tiles, here / F::GROUPS)
-                };
-                let tile =
-                    job.tile::<F, P>(tile, group, here, job.at::<F, P>(first, group), ahead, sums, scratch);
-                // SAFETY: groups of panels that exist, and of as many rows as tiles have.
-                unsafe { L::tile::<F, R, P>(&tile) };
-            }
-        }
-        // SAFETY: all tiles have been computed.
-        unsafe { job.store::<P>(first, sums) };
+        let (panels, ahead) = (job.at::<F, P>(first, 0), job.ahead::<F, P>(first));
+        let tile = job.tile::<F, P>(0, (0, job.x.groups), panels, ahead, room);
+        // SAFETY: panels that exist, and as many rows as a tile has.
+        unsafe { L::tile::<F, R, P>(&tile) };
+        // SAFETY: the tile has been computed.
+        unsafe { job.store::<P>(first, room) };
     }
 }
 
-/// More tiles, from chunks of unpacked weights.
-unsafe fn unpacked<L: Level, F: Format, const R: usize>(job: &Job<'_>) {
+/// Several tiles from chunks of unpacked weights.
+unsafe fn unpacked<L: Level, F: Format, const R: usize>(job: &Job<'_>, room: &mut Room) {
     const {
         assert!(CHUNK / F::GROUPS * <F::Unpacked as Weights>::BYTES <= UNPACKED_BYTES);
+        assert!(UNPACKED_BYTES.is_multiple_of(64));
     }
     let groups = job.x.groups;
     let tiles = job.rows.div_ceil(R);
-    let mut room = MaybeUninit::<Sums>::uninit();
-    let mut chunk = MaybeUninit::<Chunk>::uninit();
-    // SAFETY: as in `packed`.
-    let (sums, scratch, chunk) = unsafe {
-        let (room, chunk) = (room.as_mut_ptr(), chunk.as_mut_ptr());
-        let chunk = (&raw mut (*chunk).0).cast::<u8>();
-        ((&raw mut (*room).tiles).cast::<f32>(), (&raw mut (*room).scratch).cast::<f32>(), chunk)
-    };
     for first in (0..job.panels).step_by(2) {
         for group in (0..groups).step_by(CHUNK) {
             let here = (groups - group).min(CHUNK);
+            let mut unpacked = [std::ptr::null(); 2];
             for (p, packed) in job.at::<F, 2>(first, group).into_iter().enumerate() {
+                let chunk = room.chunk[p].as_mut_ptr().cast::<u8>();
                 // SAFETY: groups of a panel, and room for as many.
-                unsafe { L::unpack::<F>(packed, here, chunk.add(p * UNPACKED_BYTES)) };
+                unsafe { L::unpack::<F>(packed, here, chunk) };
+                unpacked[p] = chunk.cast_const();
             }
-            let unpacked = [chunk.cast_const(), chunk.wrapping_add(UNPACKED_BYTES)];
             let blocks = here / <F::Unpacked as Weights>::GROUPS;
             for tile in 0..tiles {
-                let ahead = job.share_of_next::<F, 2>(first, group, tile, tiles, blocks);
-                let tile = job.tile::<F::Unpacked, 2>(tile, group, here, unpacked, ahead, sums, scratch);
+                let ahead = job.share_of_next::<F>(first, group, (tile, tiles), blocks);
+                let tile = job.tile::<F::Unpacked, 2>(tile, (group, here), unpacked, ahead, room);
                 // SAFETY: unpacked groups, and as many rows as tiles have.
                 unsafe { L::tile::<F::Unpacked, R, 2>(&tile) };
             }
         }
         // SAFETY: all tiles have been computed.
-        unsafe { job.store::<2>(first, sums) };
+        unsafe { job.store::<2>(first, room) };
     }
 }

@@ -1,11 +1,13 @@
 //! Kernels in plain Rust: what every other level's kernels mean.
 //!
 //! # Int8 activations
-//! A group of 32 values with the largest magnitude `max` has the scale `max / 127`; a value `x` becomes `x * (127 /
-//! max)` rounded to the nearest integer, ties to even. Division, product and rounding are those of `f32`, so that all
-//! levels agree to the last bit. Two kinds of groups are special:
+//! Values share a scale in groups of 32, or in blocks of 8 such groups where a kernel asks for it
+//! ([`Form::shared`](super::Form::shared)). With the largest magnitude `max` among them, the scale is `max / 127`; a
+//! value `x` becomes `x * (127 / max)` rounded to the nearest integer, ties to even. Division, product and rounding are
+//! those of `f32`, so that all levels agree to the last bit. Two kinds of values are special:
 //! - `max` below 2^-120 counts as zero: scale 0, integers 0 (`127 / max` would overflow);
-//! - a group with an infinity or a NaN has the scale NaN and integers 0, so that it is not mistaken for numbers later.
+//! - with an infinity or a NaN among them the scale is NaN and the integers are 0, so that they are not mistaken for
+//!   numbers later.
 //!
 //! # Sums
 //! Every output begins at zero and takes in the groups in order. Within a group, the sum of integer products `idot` is
@@ -22,7 +24,8 @@
 //! Offsets (8 of Q4_0, 16 of Q5_0, 32 of Q6_K, 4 of Q3_K) belong to the integers. `sum` is the exact integer sum of the
 //! activations of the group or half group, converted to `f32`. Levels with fused multiply-add fuse the last product
 //! with its addition; here it is rounded on its own, because fused operations are a call into the C library on
-//! processors without them.
+//! processors without them. Where the groups of a block share a scale, AVX-512 sums the block without it first: the
+//! products with the weights' scales group by group, then the minima with an exact integer sum, and then the scale once.
 //!
 //! Float panels add `x[k] * w[k]` for k in order.
 
