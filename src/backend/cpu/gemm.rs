@@ -36,6 +36,16 @@ pub(super) struct Gemm<'a> {
     pub(super) compute: Compute,
 }
 
+/// Activations as they are, with rows further apart than their width. Rows whose distance is a multiple of 4 KB share
+/// the same sets of the first-level cache, and the rows of a tile then drive each other out.
+struct SpacedActivations {
+    values: Elements<f32>,
+    stride: usize,
+}
+
+/// Rows whose width is a multiple of this many values, a kilobyte, are kept apart: at least every fourth would meet.
+const MEETING: usize = 256;
+
 /// Activations rounded to BF16.
 struct Bf16Activations {
     values: Elements<u16>,
@@ -65,6 +75,9 @@ impl Gemm<'_> {
         let int8 = self.to_int8(x, matrix)?;
         let bf16 = any(|kernel| matches!(kernel, Kernel::Bf16(_)));
         let bf16 = if bf16 { Some(self.to_bf16(x)?) } else { None };
+        let floats = any(|kernel| matches!(kernel, Kernel::Float(_) | Kernel::Widened(_)));
+        let meets = x.rows() > 1 && x.width().is_multiple_of(MEETING);
+        let spaced = if floats && meets { Some(self.to_spaced(x)?) } else { None };
         // One panel in `f32` for each thread.
         let wide = x.width() * PANEL;
         let widened = any(|kernel| matches!(kernel, Kernel::Widened(_)));
@@ -87,11 +100,12 @@ impl Gemm<'_> {
         self.threads.run_numbered(tasks().count(), &|thread, task| {
             let Some((part, first, panels)) = tasks().nth(task) else { return };
             let kernel = self.kernel(part.dtype());
-            let (int8, bf16) = (&int8, bf16.as_ref());
+            let (int8, bf16, spaced) = (&int8, bf16.as_ref(), spaced.as_ref());
             // SAFETY: every thread has its own part of the scratch, which is empty when no kernel widens.
             let wide =
                 unsafe { scratch.slice(thread * wide * usize::from(widened), wide * usize::from(widened)) };
-            Job { x, int8, bf16, part, kernel, first, panels, target, out_stride }.run(matrix.bias(), wide);
+            Job { x, spaced, int8, bf16, part, kernel, first, panels, target, out_stride }
+                .run(matrix.bias(), wide);
         });
         Ok(out)
     }
@@ -157,6 +171,18 @@ impl Gemm<'_> {
         Ok(activations)
     }
 
+    fn to_spaced(&self, x: &Tensor) -> Result<SpacedActivations, BackendError> {
+        let width = x.width();
+        let stride = width + 16;
+        let mut values = self.arena.elements::<f32>(x.rows() * stride)?;
+        let target = SharedMut::new(values.as_mut_slice().as_mut_ptr());
+        self.rows(x.rows(), width, &|_, row| {
+            // SAFETY: every row has its own part of the block, and each row is handled once.
+            unsafe { target.slice(row * stride, width) }.copy_from_slice(x.row(row));
+        });
+        Ok(SpacedActivations { values, stride })
+    }
+
     fn to_bf16(&self, x: &Tensor) -> Result<Bf16Activations, BackendError> {
         let width = x.width().next_multiple_of(2);
         let stride = width.next_multiple_of(32) + 32;
@@ -203,6 +229,7 @@ impl Int8Forms {
 /// Some panels of one part, for all rows.
 struct Job<'a> {
     x: &'a Tensor,
+    spaced: Option<&'a SpacedActivations>,
     int8: &'a Int8Forms,
     bf16: Option<&'a Bf16Activations>,
     part: &'a PackedPart,
@@ -275,7 +302,11 @@ impl Job<'_> {
         let panel = self.part.panels_from(first).as_ptr();
         let Target { out, stride } = to;
         let cols = self.x.width();
-        let floats = || self.x.as_slice()[start * cols..].as_ptr();
+        let (floats, float_stride) = match self.spaced {
+            Some(SpacedActivations { values, stride }) => (values.as_slice(), *stride),
+            None => (self.x.as_slice(), cols),
+        };
+        let floats = floats.get(start * float_stride..).unwrap_or_default().as_ptr();
         match self.kernel {
             Kernel::Int8(kernel) => {
                 let Some(x) = self.int8.find(kernel.form) else { return };
@@ -291,7 +322,7 @@ impl Job<'_> {
             }
             // SAFETY: as above.
             Kernel::Float(kernel) => unsafe {
-                kernel(panel, panels, cols, floats(), cols, rows, out, stride)
+                kernel(panel, panels, cols, floats, float_stride, rows, out, stride)
             },
             Kernel::Widened(kernel) => {
                 for at in 0..panels {
@@ -301,7 +332,7 @@ impl Job<'_> {
                     // SAFETY: as above, for the panel after the ones before.
                     let out = unsafe { out.add(at * PANEL) };
                     // SAFETY: as above; the widened panel is one of F32.
-                    unsafe { kernel(wide.as_ptr().cast(), 1, cols, floats(), cols, rows, out, stride) }
+                    unsafe { kernel(wide.as_ptr().cast(), 1, cols, floats, float_stride, rows, out, stride) }
                 }
             }
         }
