@@ -12,9 +12,6 @@ use super::pack::GROUP;
 use super::threads::SharedMut;
 use crate::backend::BackendError;
 
-/// Bytes between tiles: tiles whose distance is a power of two would share cache sets.
-const GAP: usize = 64;
-
 /// Int8 activations of some rows.
 pub(super) struct Int8Activations {
     form: Form,
@@ -147,23 +144,6 @@ impl Writer {
     }
 }
 
-impl Form {
-    /// Rows of each tile when there are `rows` rows: the tiles are as few as can be, and of equal height.
-    pub(super) fn height(self, rows: usize) -> usize {
-        let rows = rows.max(1);
-        rows.div_ceil(rows.div_ceil(self.max_height))
-    }
-
-    /// Words beside a row of so many groups.
-    pub(super) fn words(self, groups: usize) -> usize {
-        match self.side {
-            Side::Sums | Side::HalfStarts { .. } => 2 * groups,
-            Side::Starts { .. } | Side::Scaled | Side::HalfPairs => groups,
-            Side::Pairs => groups / 2,
-        }
-    }
-}
-
 impl Side {
     /// The words of a block from the sums of its half groups and its scale.
     fn write(self, sums: &[i32], scale: f32, to: &mut [i32]) {
@@ -196,11 +176,4 @@ impl Side {
 /// Two numbers of 16 bits, the first one in the low half. Sums of 32 integers up to 127 have 13 bits.
 fn pair(low: i32, high: i32) -> i32 {
     low & 0xFFFF | high << 16
-}
-
-impl Int8Rows {
-    /// Bytes from tile to tile.
-    pub(super) const fn tile_bytes(height: usize, groups: usize) -> usize {
-        height * groups * GROUP + GAP
-    }
 }

@@ -4,6 +4,9 @@
 //! level cache while all its panels pass by; inside, the kernels keep register tiles. Neither the cut nor the blocks
 //! touch the order in which a single output is summed.
 
+#[cfg(test)]
+mod tests;
+
 use super::Compute;
 use super::activations::Int8Activations;
 use super::buffer::{Arena, Elements, Tensor};

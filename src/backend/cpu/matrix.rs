@@ -81,6 +81,20 @@ impl PackedMatrix {
         self.bias.as_deref()
     }
 
+    /// The outputs of several matrices without biases, one behind the other.
+    #[cfg(test)]
+    pub(super) fn stacked(matrices: Vec<Self>) -> Self {
+        let (mut parts, mut rows) = (Vec::new(), 0);
+        let cols = matrices[0].cols;
+        for matrix in matrices {
+            assert_eq!((matrix.cols, &matrix.bias), (cols, &None));
+            let of_matrix = matrix.parts.into_iter();
+            parts.extend(of_matrix.map(|part| PackedPart { first_row: rows + part.first_row, ..part }));
+            rows += matrix.rows;
+        }
+        Self { parts, rows, cols, bias: None }
+    }
+
     /// Bytes that the matrix keeps in memory.
     #[cfg(test)]
     fn bytes(&self) -> u64 {

@@ -15,6 +15,7 @@ mod table;
 
 pub(super) use table::kernels;
 
+use super::pack::GROUP;
 use crate::weights::DType;
 
 /// Rows of activations in int8, as [`Int8Activations`](super::activations::Int8Activations) arranges them: tiles of
@@ -35,6 +36,14 @@ pub(super) struct Int8Rows {
     pub(super) height: usize,
 }
 
+impl Int8Rows {
+    /// Bytes from tile to tile: a cache line more than they hold, because tiles whose distance is a power of two would
+    /// share cache sets.
+    pub(super) const fn tile_bytes(height: usize, groups: usize) -> usize {
+        height * groups * GROUP + 64
+    }
+}
+
 /// How a kernel wants int8 activations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Form {
@@ -43,6 +52,23 @@ pub(super) struct Form {
     /// Groups that share a scale: 1, or the 8 of a super-block.
     pub(super) shared: usize,
     pub(super) side: Side,
+}
+
+impl Form {
+    /// Rows of each tile when there are `rows` rows: the tiles are as few as can be, and of equal height.
+    pub(super) fn height(self, rows: usize) -> usize {
+        let rows = rows.max(1);
+        rows.div_ceil(rows.div_ceil(self.max_height))
+    }
+
+    /// Words beside a row of so many groups.
+    pub(super) fn words(self, groups: usize) -> usize {
+        match self.side {
+            Side::Sums | Side::HalfStarts { .. } => 2 * groups,
+            Side::Starts { .. } | Side::Scaled | Side::HalfPairs => groups,
+            Side::Pairs => groups / 2,
+        }
+    }
 }
 
 /// What a kernel needs to know of the sums of activations, for weights whose integers have an offset or a minimum.

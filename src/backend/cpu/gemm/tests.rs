@@ -1,0 +1,126 @@
+//! Whole products: every row alone has the bits that it has among many, across blocks of rows, formats and threads; and
+//! each way to compute uses the kernels that it says.
+
+#![allow(clippy::unwrap_used)]
+
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use super::super::Level;
+use super::super::kernels::kernels;
+use super::super::matrix::Quantize;
+use super::*;
+use crate::backend::{MatrixPart, MatrixSource, MatrixUse, RowOrder};
+use crate::weights::Checkpoint;
+
+/// More rows than a block has, and no multiple of a tile's.
+const ROWS: usize = 449;
+
+/// A tensor of a file in the repository.
+fn matrix(file: &str, tensor: &str) -> PackedMatrix {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file);
+    let checkpoint = Checkpoint::open(&path).unwrap();
+    let weight = checkpoint.tensor(tensor).unwrap();
+    let parts = vec![MatrixPart { weight, bias: None, order: RowOrder::AsStored }];
+    let source = MatrixSource { checkpoint: &checkpoint, parts, usage: MatrixUse::Product };
+    PackedMatrix::load(&source, Quantize::None, &Threads::new(1), &mut |_| ControlFlow::Continue(())).unwrap()
+}
+
+/// Three formats that want activations in three forms.
+fn quantized() -> Vec<PackedMatrix> {
+    let of = |format: &str, tensor: &str| matrix(&format!("gguf/tiny-llama-256-{format}.gguf"), tensor);
+    vec![
+        of("Q4_K", "blk.0.attn_k.weight"),
+        of("Q6_K", "token_embd.weight"),
+        of("Q8_0", "blk.0.attn_v.weight"),
+    ]
+}
+
+/// 523 outputs: the last panel is not full.
+fn bf16() -> PackedMatrix {
+    matrix("tiny/llama3", "model.embed_tokens.weight")
+}
+
+/// Rows whose groups differ in size.
+fn activations(arena: &Arc<Arena>, width: usize) -> Tensor {
+    let mut x = arena.tensor(ROWS, width).unwrap();
+    for (at, x) in x.as_mut_slice().iter_mut().enumerate() {
+        let mixed = (at * 7919 + at / 32 * 104_729) % 65_537;
+        *x = (mixed as f32 / 32_768.0 - 1.0) * (1 + at / 32 % 7) as f32;
+    }
+    x
+}
+
+struct Run {
+    kernels: Kernels,
+    threads: Threads,
+    arena: Arc<Arena>,
+}
+
+impl Run {
+    fn new(level: Level) -> Self {
+        Self { kernels: kernels(level), threads: Threads::new(3), arena: Arena::new() }
+    }
+
+    fn bits(&self, compute: Compute, x: &Tensor, matrix: &PackedMatrix) -> Vec<u32> {
+        let gemm = Gemm { kernels: &self.kernels, threads: &self.threads, arena: &self.arena, compute };
+        let out = gemm.multiply(x, matrix).unwrap();
+        assert_eq!((out.rows(), out.width()), (x.rows(), matrix.rows()));
+        out.as_slice().iter().map(|value| value.to_bits()).collect()
+    }
+
+    /// Checks rows at the ends of tiles and blocks against themselves alone, and gives all rows.
+    fn check(&self, compute: Compute, x: &Tensor, matrix: &PackedMatrix) -> Vec<u32> {
+        let all = self.bits(compute, x, matrix);
+        for row in [0, 1, 10, 11, 12, 13, 371, 372, 373, 383, 384, 385, ROWS - 2, ROWS - 1] {
+            let mut alone = self.arena.tensor(1, x.width()).unwrap();
+            alone.as_mut_slice().copy_from_slice(x.row(row));
+            let expected = &all[row * matrix.rows()..][..matrix.rows()];
+            assert!(self.bits(compute, &alone, matrix) == expected, "row {row} alone, {compute:?}");
+        }
+        all
+    }
+}
+
+#[test]
+fn rows_and_formats_do_not_depend_on_their_company() {
+    let (matrices, stacked) = (quantized(), PackedMatrix::stacked(quantized()));
+    for level in Level::supported() {
+        let run = Run::new(level);
+        let x = activations(&run.arena, stacked.cols());
+        for compute in [Compute::Auto, Compute::F32] {
+            let all = run.check(compute, &x, &stacked);
+            let mut first = 0;
+            for matrix in &matrices {
+                let alone = run.bits(compute, &x, matrix);
+                for (row, alone) in alone.chunks(matrix.rows()).enumerate() {
+                    let among = &all[row * stacked.rows() + first..][..matrix.rows()];
+                    assert!(among == alone, "{level:?} {compute:?} outputs from {first}, row {row}");
+                }
+                first += matrix.rows();
+            }
+        }
+    }
+}
+
+#[test]
+fn each_way_to_compute_uses_its_kernels() {
+    let (quantized, bf16) = (PackedMatrix::stacked(quantized()), bf16());
+    for level in Level::supported() {
+        let run = Run::new(level);
+        let x = activations(&run.arena, quantized.cols());
+        let single = run.bits(Compute::F32, &x, &quantized);
+        let int8 = run.bits(Compute::Int8, &x, &quantized);
+        assert!(int8 != single, "{level:?}: int8 is f32");
+        assert!(run.bits(Compute::Auto, &x, &quantized) == int8, "{level:?}: quantized weights by default");
+        assert!(run.bits(Compute::Bf16, &x, &quantized) == single, "{level:?}: BF16 of quantized weights");
+
+        let x = activations(&run.arena, bf16.cols());
+        let single = run.check(Compute::F32, &x, &bf16);
+        let dot = run.check(Compute::Bf16, &x, &bf16);
+        assert_eq!(dot != single, run.kernels.bf16_dot.is_some(), "{level:?}: BF16 products");
+        assert!(run.bits(Compute::Int8, &x, &bf16) == single, "{level:?}: int8 of float weights");
+        let expected = if run.kernels.bf16_dot_is_fast { &dot } else { &single };
+        assert!(run.bits(Compute::Auto, &x, &bf16) == *expected, "{level:?}: BF16 weights by default");
+    }
+}
