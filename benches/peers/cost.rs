@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use model_runtime::backend::cpu::{CacheType, Compute, CpuOptions};
-use model_runtime::models::LlamaConfig;
+use model_runtime::models::CausalConfig;
 use model_runtime::weights::{Checkpoint, DType};
 
 use super::Failure;
@@ -50,7 +50,9 @@ impl Cost {
     /// Reads headers only. `quantize` is what F32, F16 and BF16 weights become.
     pub(crate) fn of(path: &Path, options: &CpuOptions, quantize: Option<DType>) -> Result<Self, Failure> {
         let checkpoint = Checkpoint::open(path)?;
-        let config = LlamaConfig::from_checkpoint(&checkpoint)?;
+        let CausalConfig::Llama(config) = CausalConfig::from_checkpoint(&checkpoint)? else {
+            return Err(format!("{}: only Llama-like models are measured", path.display()).into());
+        };
         let (mut layers, mut head) = (BTreeMap::new(), BTreeMap::new());
         for tensor in checkpoint.tensors().filter(|tensor| tensor.shape().len() == 2) {
             let embedding = matches!(tensor.name(), "token_embd.weight" | "model.embed_tokens.weight");

@@ -20,7 +20,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use clap::Parser;
 use model_runtime::backend::cpu::Level;
-use model_runtime::models::LlamaConfig;
+use model_runtime::models::CausalSources;
 use model_runtime::weights::Checkpoint;
 
 use arguments::{Arguments, Part, name};
@@ -56,9 +56,10 @@ fn main() -> ExitCode {
 /// In a process that another one started: one part of one model.
 fn one(part: Part, a: &Arguments) -> Result<(), Failure> {
     let [model] = a.models.as_slice() else { return Err("--one takes one --model".into()) };
-    let config = LlamaConfig::from_checkpoint(&Checkpoint::open(model)?)?;
-    let (workloads, _) = workloads(part, a, config.max_positions);
-    let measured = measure::measure(model, part, &workloads, config.max_positions, a)?;
+    let checkpoint = Checkpoint::open(model)?;
+    let max_positions = CausalSources::resolve(&checkpoint)?.shape().max_positions;
+    let (workloads, _) = workloads(part, a, max_positions);
+    let measured = measure::measure(model, part, &workloads, max_positions, a)?;
     Ok(serde_json::to_writer(io::stdout().lock(), &measured)?)
 }
 

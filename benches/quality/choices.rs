@@ -1,7 +1,7 @@
 //! What the CPU backend lets its callers choose.
 
 use model_runtime::backend::cpu::{CacheType, Compute, CpuBackend, CpuOptions, Quantize};
-use model_runtime::models::LlamaSources;
+use model_runtime::models::CausalSources;
 use model_runtime::weights::{Checkpoint, DType};
 
 use super::Failure;
@@ -60,7 +60,7 @@ impl Choice {
 pub(crate) fn obstacle(checkpoint: &Checkpoint, choice: Choice) -> Result<Option<String>, Failure> {
     let bytes = |quantize: Quantize| -> Result<Result<u64, String>, Failure> {
         let backend = CpuBackend::new(CpuOptions::default().threads(1).quantize(quantize))?;
-        let bytes = LlamaSources::resolve(checkpoint)?.weight_bytes(&backend);
+        let bytes = CausalSources::resolve(checkpoint)?.weight_bytes(&backend);
         // The model is named above the table.
         let path = format!("{}: ", checkpoint.path().display());
         Ok(bytes.map_err(|error| error.to_string().replace(&path, "")))

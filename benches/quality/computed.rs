@@ -4,14 +4,14 @@ use std::ops::ControlFlow;
 
 use model_runtime::backend::cpu::{CpuBackend, CpuOptions, Tensor};
 use model_runtime::backend::{BLOCK_TOKENS, Backend, Batch};
-use model_runtime::models::{Llama, LlamaSources, Model};
+use model_runtime::models::{CausalModel, CausalSources};
 use model_runtime::weights::Checkpoint;
 
 use super::Failure;
 
 pub(crate) struct Computed {
     backend: CpuBackend,
-    model: Llama<CpuBackend>,
+    model: Box<dyn CausalModel<CpuBackend>>,
     cache: <CpuBackend as Backend>::Cache,
     /// Blocks of one sequence.
     blocks: usize,
@@ -30,7 +30,7 @@ impl Computed {
         sequences: usize,
     ) -> Result<Self, Failure> {
         let backend = CpuBackend::new(options)?;
-        let sources = LlamaSources::resolve(checkpoint)?;
+        let sources = CausalSources::resolve(checkpoint)?;
         let blocks = window.div_ceil(BLOCK_TOKENS);
         let cache = backend.new_cache(&sources.cache_shape(blocks * sequences))?;
         let model = sources.load(&backend, &mut |_| ControlFlow::Continue(()))?;

@@ -17,7 +17,7 @@ use std::process::ExitCode;
 use arguments::Arguments;
 use compare::Comparison;
 use computed::Computed;
-use model_runtime::models::LlamaSources;
+use model_runtime::models::CausalSources;
 use model_runtime::weights::Checkpoint;
 use report::{Report, Row};
 
@@ -49,7 +49,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
 
 fn measure(arguments: &Arguments, path: &Path) -> Result<Report, Failure> {
     let checkpoint = Checkpoint::open(path)?;
-    let window = arguments.window.min(LlamaSources::resolve(&checkpoint)?.config().max_positions);
+    let window = arguments.window.min(CausalSources::resolve(&checkpoint)?.shape().max_positions);
     let reference = choices::reference();
     let mut computed = Computed::load(&checkpoint, reference.options(arguments.threads), window, 1)?;
     let text = text::windows(arguments, &checkpoint, window)?;

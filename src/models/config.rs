@@ -1,293 +1,79 @@
-//! The configuration of Llama-like models, from Hugging Face's `config.json` or from GGUF metadata.
+//! What the configurations of all architectures share: how `config.json` is read, and what is believed of it.
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::ModelError;
-use super::rope::{RopeScaling, RopeSettings};
-use crate::weights::{Checkpoint, Format};
+use crate::weights::Checkpoint;
 
-/// `model_type` values of `config.json` that this library serves.
-pub const SUPPORTED: &[&str] = &["llama", "mistral"];
+/// The file that Hugging Face folders describe their architecture in.
+pub(super) const CONFIG: &str = "config.json";
 
-/// `general.architecture` values of GGUF that this library serves; Mistral's files say `llama` too.
-pub const SUPPORTED_GGUF: &[&str] = &["llama"];
+/// Where GGUF files have theirs.
+pub(super) const GGUF: &str = "GGUF metadata";
 
 /// The largest width, count or position that is believed; anything above is a damaged or hostile file.
 const MAX_DIMENSION: usize = 1 << 24;
 
-/// A Llama-like model: Llama 2 to 3.3, CodeLlama, LlamaGuard, Mistral.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LlamaConfig {
-    /// Tokens in the vocabulary.
-    pub vocab_size: usize,
-    /// Width of the residual stream.
-    pub hidden_size: usize,
-    /// Width of the feed-forward network.
-    pub intermediate_size: usize,
-    /// Decoder layers.
-    pub layers: usize,
-    /// Query heads.
-    pub heads: usize,
-    /// Key and value heads.
-    pub kv_heads: usize,
-    /// Width of a head; not always `hidden_size / heads`.
-    pub head_dim: usize,
-    /// Added to the mean square in the norms.
-    pub norm_epsilon: f32,
-    /// Rotary position embedding.
-    pub rope: RopeSettings,
-    /// Positions a token sees, itself included; all when `None`.
-    pub sliding_window: Option<usize>,
-    /// Whether the output head is the token embedding.
-    pub tied_embeddings: bool,
-    /// The longest context the model was made for.
-    pub max_positions: usize,
+/// Reads `config.json` of a Hugging Face folder.
+///
+/// # Errors
+/// A file that is missing, cannot be read or is not JSON.
+pub(super) fn read_json(checkpoint: &Checkpoint) -> Result<Value, ModelError> {
+    let bytes = checkpoint
+        .read_small(CONFIG)?
+        .ok_or_else(|| ModelError::Missing { file: "model folder", key: CONFIG.into() })?;
+    parse(&bytes)
 }
 
-/// `config.json` as transformers writes it.
-#[derive(Debug, Deserialize)]
-struct HuggingFace {
-    model_type: Option<String>,
-    vocab_size: usize,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: Option<usize>,
-    head_dim: Option<usize>,
-    #[serde(default = "default_epsilon")]
-    rms_norm_eps: f64,
-    rope_theta: Option<f64>,
-    rope_scaling: Option<Value>,
-    rope_parameters: Option<Value>,
-    sliding_window: Option<usize>,
-    #[serde(default)]
-    tie_word_embeddings: bool,
-    #[serde(default = "default_positions")]
-    max_position_embeddings: usize,
-    hidden_act: Option<String>,
+/// Parses the bytes of a `config.json`.
+///
+/// # Errors
+/// Bytes that are not JSON.
+pub(super) fn parse(bytes: &[u8]) -> Result<Value, ModelError> {
+    serde_json::from_slice(bytes).map_err(|error| damaged(&error))
 }
 
-fn default_epsilon() -> f64 {
-    1e-6
+/// The fields of one architecture.
+///
+/// # Errors
+/// A field that is missing or of another type.
+pub(super) fn fields<T: DeserializeOwned>(value: &Value) -> Result<T, ModelError> {
+    T::deserialize(value).map_err(|error| damaged(&error))
 }
 
-fn default_positions() -> usize {
-    2048
+/// `model_type`, which names the architecture.
+pub(super) fn model_type(value: &Value) -> &str {
+    value.get("model_type").and_then(Value::as_str).unwrap_or("(no model_type)")
 }
 
-const CONFIG: &str = "config.json";
-const GGUF: &str = "GGUF metadata";
-
-impl LlamaConfig {
-    /// Reads the configuration that belongs to the checkpoint.
-    ///
-    /// # Errors
-    /// A missing or damaged configuration, an architecture that is not supported, or values that make no sense.
-    pub fn from_checkpoint(checkpoint: &Checkpoint) -> Result<Self, ModelError> {
-        match checkpoint.format() {
-            Format::HuggingFace => {
-                let bytes = checkpoint
-                    .read_small(CONFIG)?
-                    .ok_or_else(|| ModelError::Missing { file: "model folder", key: CONFIG.into() })?;
-                Self::from_json(&bytes)
-            }
-            Format::Gguf => Self::from_gguf(checkpoint),
-        }
-    }
-
-    /// Reads `config.json`.
-    ///
-    /// # Errors
-    /// As [`from_checkpoint`](Self::from_checkpoint).
-    pub fn from_json(bytes: &[u8]) -> Result<Self, ModelError> {
-        let damaged = |error: serde_json::Error| ModelError::Value {
-            file: CONFIG,
-            key: "(file)".into(),
-            value: error.to_string(),
-            expected: "the configuration of a supported model".into(),
-        };
-        // The architecture first: the fields of another one would only confuse.
-        let value: Value = serde_json::from_slice(bytes).map_err(damaged)?;
-        let found = value.get("model_type").and_then(Value::as_str).unwrap_or("(no model_type)");
-        if !SUPPORTED.contains(&found) {
-            return Err(ModelError::Architecture { found: found.into(), supported: SUPPORTED.join(", ") });
-        }
-        let raw: HuggingFace = serde_json::from_value(value).map_err(damaged)?;
-        if let Some(act) = raw.hidden_act.as_deref().filter(|&act| act != "silu" && act != "swish") {
-            return Err(unexpected(CONFIG, "hidden_act", act, "silu"));
-        }
-        let rope = match raw.rope_parameters.as_ref().or(raw.rope_scaling.as_ref()) {
-            Some(scaling) => RopeScaling::from_json(scaling)?,
-            None => RopeScaling::None,
-        };
-        let theta = raw
-            .rope_theta
-            .or_else(|| raw.rope_parameters.as_ref()?.get("rope_theta")?.as_f64())
-            .unwrap_or(10_000.0);
-        let heads = raw.num_attention_heads;
-        Self {
-            vocab_size: raw.vocab_size,
-            hidden_size: raw.hidden_size,
-            intermediate_size: raw.intermediate_size,
-            layers: raw.num_hidden_layers,
-            heads,
-            kv_heads: raw.num_key_value_heads.unwrap_or(heads),
-            head_dim: raw.head_dim.unwrap_or_else(|| raw.hidden_size.checked_div(heads).unwrap_or(0)),
-            norm_epsilon: raw.rms_norm_eps as f32,
-            rope: RopeSettings { theta, scaling: rope },
-            // Only Mistral's configuration means it; Llama's never had a window.
-            sliding_window: raw.sliding_window.filter(|_| raw.model_type.as_deref() == Some("mistral")),
-            tied_embeddings: raw.tie_word_embeddings,
-            max_positions: raw.max_position_embeddings,
-        }
-        .validated(CONFIG)
-    }
-
-    fn from_gguf(checkpoint: &Checkpoint) -> Result<Self, ModelError> {
-        let metadata = checkpoint.metadata();
-        let found = metadata.require_str("general.architecture")?;
-        if !SUPPORTED_GGUF.contains(&found) {
-            return Err(ModelError::Architecture {
-                found: found.into(),
-                supported: SUPPORTED_GGUF.join(", "),
-            });
-        }
-        let key = |name: &str| format!("{found}.{name}");
-        let size = |name: &str| -> Result<usize, ModelError> {
-            Ok(usize::try_from(metadata.require_u64(&key(name))?).unwrap_or(usize::MAX))
-        };
-        let optional = |name: &str| -> Result<Option<usize>, ModelError> {
-            Ok(metadata.u64(&key(name))?.map(|value| usize::try_from(value).unwrap_or(usize::MAX)))
-        };
-        let hidden_size = size("embedding_length")?;
-        let heads = size("attention.head_count")?;
-        let scaling = match metadata.str(&key("rope.scaling.type"))? {
-            None | Some("none") => RopeScaling::None,
-            Some("linear") => {
-                RopeScaling::Linear { factor: f64::from(metadata.require_f32(&key("rope.scaling.factor"))?) }
-            }
-            Some(other) => {
-                return Err(unexpected(GGUF, &key("rope.scaling.type"), other, "none or linear"));
-            }
-        };
-        let embedding = checkpoint.tensor("token_embd.weight")?;
-        Self {
-            vocab_size: embedding.rows(),
-            hidden_size,
-            intermediate_size: size("feed_forward_length")?,
-            layers: size("block_count")?,
-            heads,
-            kv_heads: optional("attention.head_count_kv")?.unwrap_or(heads),
-            head_dim: optional("attention.key_length")?
-                .unwrap_or_else(|| hidden_size.checked_div(heads).unwrap_or(0)),
-            norm_epsilon: metadata.require_f32(&key("attention.layer_norm_rms_epsilon"))?,
-            rope: RopeSettings {
-                theta: f64::from(metadata.f32(&key("rope.freq_base"))?.unwrap_or(10_000.0)),
-                scaling,
-            },
-            sliding_window: optional("attention.sliding_window")?.filter(|&window| window > 0),
-            tied_embeddings: checkpoint.get("output.weight").is_none(),
-            max_positions: size("context_length")?,
-        }
-        .validated(GGUF)
-    }
-
-    fn validated(self, file: &'static str) -> Result<Self, ModelError> {
-        let sizes = [
-            ("vocab_size", self.vocab_size),
-            ("hidden_size", self.hidden_size),
-            ("intermediate_size", self.intermediate_size),
-            ("num_hidden_layers", self.layers),
-            ("num_attention_heads", self.heads),
-            ("num_key_value_heads", self.kv_heads),
-            ("head_dim", self.head_dim),
-            ("max_position_embeddings", self.max_positions),
-            ("sliding_window", self.sliding_window.unwrap_or(1)),
-        ];
-        for (key, value) in sizes {
-            if value == 0 || value > MAX_DIMENSION {
-                return Err(unexpected(file, key, &value.to_string(), &format!("1..={MAX_DIMENSION}")));
-            }
-        }
-        if !self.heads.is_multiple_of(self.kv_heads) {
-            let expected = format!("a divisor of num_attention_heads, {}", self.heads);
-            return Err(unexpected(file, "num_key_value_heads", &self.kv_heads.to_string(), &expected));
-        }
-        if !self.head_dim.is_multiple_of(2) || self.head_dim > 4096 {
-            return Err(unexpected(
-                file,
-                "head_dim",
-                &self.head_dim.to_string(),
-                "an even number up to 4096",
-            ));
-        }
-        if !(self.norm_epsilon.is_finite() && self.norm_epsilon > 0.0) {
-            return Err(unexpected(
-                file,
-                "rms_norm_eps",
-                &self.norm_epsilon.to_string(),
-                "a positive number",
-            ));
-        }
-        if !(self.rope.theta.is_finite() && self.rope.theta > 0.0) {
-            return Err(unexpected(file, "rope_theta", &self.rope.theta.to_string(), "a positive number"));
-        }
-        Ok(self)
-    }
+fn damaged(error: &serde_json::Error) -> ModelError {
+    unexpected(CONFIG, "(file)", &error.to_string(), "the configuration of a supported model")
 }
 
-fn unexpected(file: &'static str, key: &str, value: &str, expected: &str) -> ModelError {
+/// A value that makes no sense or is not supported.
+pub(super) fn unexpected(file: &'static str, key: &str, value: &str, expected: &str) -> ModelError {
     ModelError::Value { file, key: key.into(), value: value.into(), expected: expected.into() }
 }
 
-#[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-    use super::*;
-
-    fn config(changes: Value) -> Result<LlamaConfig, ModelError> {
-        let mut base = serde_json::json!({
-            "model_type": "llama", "vocab_size": 100, "hidden_size": 64, "intermediate_size": 96,
-            "num_hidden_layers": 2, "num_attention_heads": 4
-        });
-        for (key, value) in changes.as_object().unwrap() {
-            base[key] = value.clone();
-        }
-        LlamaConfig::from_json(base.to_string().as_bytes())
+/// Checks that widths, counts and positions are positive and believable.
+///
+/// # Errors
+/// The first one that is not.
+pub(super) fn check_sizes(file: &'static str, sizes: &[(&str, usize)]) -> Result<(), ModelError> {
+    match sizes.iter().find(|(_, value)| !(1..=MAX_DIMENSION).contains(value)) {
+        None => Ok(()),
+        Some((key, value)) => Err(unexpected(file, key, &value.to_string(), &format!("1..={MAX_DIMENSION}"))),
     }
+}
 
-    #[test]
-    fn defaults_are_those_of_transformers() {
-        let config = config(serde_json::json!({})).unwrap();
-        assert_eq!((config.kv_heads, config.head_dim, config.max_positions), (4, 16, 2048));
-        assert_eq!((config.norm_epsilon, config.rope.theta), (1e-6, 10_000.0));
-        assert!(!config.tied_embeddings && config.sliding_window.is_none());
-    }
-
-    #[test]
-    fn a_window_is_mistrals_alone() {
-        let window = serde_json::json!({"model_type": "mistral", "sliding_window": 7});
-        assert_eq!(config(window).unwrap().sliding_window, Some(7));
-        assert_eq!(config(serde_json::json!({"sliding_window": 7})).unwrap().sliding_window, None);
-    }
-
-    #[test]
-    fn what_makes_no_sense_is_named() {
-        for (change, named) in [
-            (serde_json::json!({"num_attention_heads": 0}), "num_attention_heads"),
-            (serde_json::json!({"num_key_value_heads": 3}), "num_key_value_heads"),
-            (serde_json::json!({"head_dim": 15}), "head_dim"),
-            (serde_json::json!({"hidden_size": 1u64 << 40}), "hidden_size"),
-            (serde_json::json!({"rms_norm_eps": -1.0}), "rms_norm_eps"),
-            (serde_json::json!({"hidden_act": "gelu"}), "hidden_act"),
-            (serde_json::json!({"rope_scaling": {"type": "magic"}}), "rope_scaling"),
-            (serde_json::json!({"model_type": "gpt2"}), "llama, mistral"),
-            (serde_json::json!({"vocab_size": "many"}), "config.json"),
-        ] {
-            let message = config(change).unwrap_err().to_string();
-            assert!(message.contains(named), "{message}");
-        }
+/// Checks numbers that must be finite and above zero: epsilons, bases, factors.
+///
+/// # Errors
+/// The first one that is not.
+pub(super) fn check_positive(file: &'static str, numbers: &[(&str, f64)]) -> Result<(), ModelError> {
+    match numbers.iter().find(|(_, value)| !(value.is_finite() && *value > 0.0)) {
+        None => Ok(()),
+        Some((key, value)) => Err(unexpected(file, key, &value.to_string(), "a positive number")),
     }
 }

@@ -15,7 +15,7 @@ use crate::chat::{ChatTemplate, TemplateTokens};
 use crate::clock::Clock;
 use crate::engine::{Engine, EngineOptions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::models::{LlamaSources, stop_tokens};
+use crate::models::{CausalSources, stop_tokens};
 use crate::tokenizer::Tokenizer;
 use crate::weights::{Checkpoint, LoadProgress};
 
@@ -82,8 +82,8 @@ impl Endpoint {
                 format!("{stem}@{}", &digest[..12])
             }
         };
-        let sources = LlamaSources::resolve(checkpoint)?;
-        let vocab_size = sources.config().vocab_size;
+        let sources = CausalSources::resolve(checkpoint)?;
+        let vocab_size = sources.shape().vocab_size;
         let blocks = plan.cache_tokens / BLOCK_TOKENS;
         let cache = backend.new_cache(&sources.cache_shape(blocks))?;
         let model = sources.load(&backend, progress)?;
@@ -97,7 +97,7 @@ impl Endpoint {
             backend: backend.name(),
             plan,
         };
-        let executor = ModelExecutor::new(backend, Box::new(model), cache, memory);
+        let executor = ModelExecutor::new(backend, model, cache, memory);
         let engine = Engine::start(Box::new(executor), engine_options(&options, &plan), clock)?;
         Ok(Self {
             info,

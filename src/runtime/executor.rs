@@ -4,12 +4,12 @@ use super::memory::Reservation;
 use crate::backend::{Backend, Batch};
 use crate::engine::Executor;
 use crate::error::Result;
-use crate::models::Model;
+use crate::models::CausalModel;
 
 /// Runs steps of a model on a backend and keeps its cache.
 pub(super) struct ModelExecutor<B: Backend> {
     backend: B,
-    model: Box<dyn Model<B>>,
+    model: Box<dyn CausalModel<B>>,
     cache: B::Cache,
     /// Those of the last step.
     logits: Option<B::Tensor>,
@@ -19,7 +19,12 @@ pub(super) struct ModelExecutor<B: Backend> {
 }
 
 impl<B: Backend> ModelExecutor<B> {
-    pub(super) fn new(backend: B, model: Box<dyn Model<B>>, cache: B::Cache, memory: Reservation) -> Self {
+    pub(super) fn new(
+        backend: B,
+        model: Box<dyn CausalModel<B>>,
+        cache: B::Cache,
+        memory: Reservation,
+    ) -> Self {
         Self { backend, model, cache, logits: None, buffer: Vec::new(), _memory: memory }
     }
 }

@@ -32,7 +32,7 @@ use crate::backend::candle::CandleBackend;
 use crate::backend::cpu::{Affinity, CpuBackend};
 use crate::clock::{Clock, SystemClock};
 use crate::error::{Error, ErrorKind, Result};
-use crate::models::LlamaSources;
+use crate::models::CausalSources;
 use crate::protocol::{ChatRequest, ChatResponse, CompletionRequest, CompletionResponse};
 use crate::weights::Checkpoint;
 use endpoint::Endpoint;
@@ -134,7 +134,7 @@ impl ModelRuntime {
     /// that would.
     pub fn plan(&self, model: impl Into<ModelSource>, options: &ServeOptions) -> Result<LoadPlan> {
         let checkpoint = Checkpoint::open(model.into().path()?)?;
-        let sources = LlamaSources::resolve(&checkpoint)?;
+        let sources = CausalSources::resolve(&checkpoint)?;
         let available = self.inner.budget.available();
         match &options.backend {
             BackendChoice::Cpu(cpu) => {
@@ -187,7 +187,7 @@ impl ModelRuntime {
         backend: B,
         options: ServeOptions,
     ) -> Result<Endpoint> {
-        let sources = LlamaSources::resolve(checkpoint)?;
+        let sources = CausalSources::resolve(checkpoint)?;
         let (plan, memory) = self.inner.budget.reserve(|available| {
             let plan = LoadPlan::new(&sources, &backend, &options, available)?;
             endpoint::engine_options(&options, &plan).validate()?;

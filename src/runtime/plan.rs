@@ -6,7 +6,7 @@ use super::options::{DEFAULT_CONTEXT, ServeOptions};
 use crate::backend::{BLOCK_TOKENS, Backend};
 use crate::engine::MAX_VERIFIED_ROWS;
 use crate::error::{Error, ErrorKind, Result};
-use crate::models::LlamaSources;
+use crate::models::CausalSources;
 
 /// Full contexts that the cache holds when nobody says how large it should be.
 const DEFAULT_CACHED_CONTEXTS: usize = 4;
@@ -43,12 +43,12 @@ impl LoadPlan {
     /// Options that contradict each other or the model, or a plan that does not fit: the error then names the
     /// largest context that would.
     pub(super) fn new<B: Backend>(
-        sources: &LlamaSources<'_>,
+        sources: &CausalSources<'_>,
         backend: &B,
         options: &ServeOptions,
         available: Option<u64>,
     ) -> Result<Self> {
-        let model_context = sources.config().max_positions;
+        let model_context = sources.shape().max_positions;
         if let Some(context) = options.context_length.filter(|&c| c == 0 || c > model_context) {
             let message = format!("context_length is {context}; this model takes 1 to {model_context}");
             return Err(Error::invalid("context_length", message));

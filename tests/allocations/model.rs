@@ -7,7 +7,7 @@ use model_runtime::Result;
 use model_runtime::backend::cpu::{CpuBackend, CpuOptions, Tensor};
 use model_runtime::backend::{BLOCK_TOKENS, Backend, Batch};
 use model_runtime::engine::Executor;
-use model_runtime::models::{Llama, LlamaSources, Model};
+use model_runtime::models::{CausalModel, CausalSources};
 use model_runtime::weights::Checkpoint;
 
 /// Sequences that decode together.
@@ -26,7 +26,7 @@ pub(crate) fn prompt(sequence: usize, vocab: usize) -> Vec<u32> {
 
 pub(crate) struct Computed {
     backend: CpuBackend,
-    model: Llama<CpuBackend>,
+    model: Box<dyn CausalModel<CpuBackend>>,
     cache: <CpuBackend as Backend>::Cache,
     batch: Batch,
     /// Those of the last step.
@@ -40,7 +40,7 @@ impl Computed {
         let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
         let checkpoint = Checkpoint::open(&path).unwrap();
         let backend = CpuBackend::new(options).unwrap();
-        let sources = LlamaSources::resolve(&checkpoint).unwrap();
+        let sources = CausalSources::resolve(&checkpoint).unwrap();
         let cache = backend.new_cache(&sources.cache_shape(BLOCKS)).unwrap();
         let model = sources.load(&backend, &mut |_| ControlFlow::Continue(())).unwrap();
         Self { backend, model, cache, batch: Batch::default(), logits: None, buffer: Vec::new() }

@@ -6,7 +6,7 @@ use std::path::Path;
 use model_runtime::backend::candle::CandleBackend;
 use model_runtime::backend::cpu::{CacheType, Compute, CpuBackend, CpuOptions};
 use model_runtime::backend::{BLOCK_TOKENS, Backend, Batch};
-use model_runtime::models::{Llama, LlamaSources, Model};
+use model_runtime::models::{CausalModel, CausalSources};
 use model_runtime::weights::Checkpoint;
 
 /// Largest difference of a logit or a log-probability that a float32 runtime may show.
@@ -18,7 +18,7 @@ pub(super) type Greedy = (Vec<(u32, f32)>, Vec<f32>);
 /// A model with a cache for one sequence.
 pub(super) struct Sequence<B: Backend> {
     backend: B,
-    model: Llama<B>,
+    model: Box<dyn CausalModel<B>>,
     cache: B::Cache,
     table: Vec<u32>,
 }
@@ -38,7 +38,7 @@ impl<B: Backend> Sequence<B> {
     /// Loads a checkpoint, with room for `positions` tokens in blocks that are out of order on purpose.
     pub(super) fn load(backend: B, path: &Path, positions: usize) -> Result<Self, String> {
         let checkpoint = Checkpoint::open(path).map_err(|e| e.to_string())?;
-        let sources = LlamaSources::resolve(&checkpoint).map_err(|e| e.to_string())?;
+        let sources = CausalSources::resolve(&checkpoint).map_err(|e| e.to_string())?;
         let blocks = positions.div_ceil(BLOCK_TOKENS);
         let cache = backend.new_cache(&sources.cache_shape(blocks)).map_err(|e| e.to_string())?;
         let model = sources.load(&backend, &mut |_| ControlFlow::Continue(())).map_err(|e| e.to_string())?;

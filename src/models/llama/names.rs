@@ -1,6 +1,6 @@
 //! What the tensors of a Llama-like model are called in each format.
 
-use crate::weights::{Checkpoint, Format, TensorInfo};
+use crate::weights::Format;
 
 /// A weight of a Llama-like model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub(super) enum Part {
 
 impl Part {
     /// The name without `.weight` or `.bias`.
-    fn stem(self, format: Format) -> String {
+    pub(super) fn stem(self, format: Format) -> String {
         let (layer, hugging_face, gguf) = match self {
             Self::Embedding => (None, "model.embed_tokens", "token_embd"),
             Self::FinalNorm => (None, "model.norm", "output_norm"),
@@ -59,10 +59,5 @@ impl Part {
     /// The name of the weight.
     pub(super) fn weight(self, format: Format) -> String {
         self.stem(format) + ".weight"
-    }
-
-    /// The bias, where the model has one.
-    pub(super) fn bias(self, checkpoint: &Checkpoint) -> Option<&TensorInfo> {
-        checkpoint.get(&(self.stem(checkpoint.format()) + ".bias"))
     }
 }

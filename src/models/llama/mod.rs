@@ -1,0 +1,141 @@
+//! Llama 2, 3, 3.1, 3.2 and 3.3, CodeLlama, LlamaGuard and Mistral: one definition.
+//!
+//! Decoder layers of grouped-query attention with rotary positions and a SwiGLU network, each behind an RMS norm
+//! (Touvron et al., 2023; Jiang et al., 2023).
+
+mod config;
+mod names;
+
+pub use config::LlamaConfig;
+
+use super::tensors::{Store, Tensors};
+use super::{CausalModel, ModelError, Weights};
+use crate::backend::{Activation, Attention, Backend, BackendError, Batch, MatrixPart, RowOrder};
+use crate::weights::Format;
+use names::Part;
+
+/// A Llama-like model.
+pub(super) struct Llama<W: Weights> {
+    config: LlamaConfig,
+    attention: Attention,
+    frequencies: Vec<f32>,
+    embedding: W::Matrix,
+    head: Option<W::Matrix>,
+    norm: W::Vector,
+    layers: Vec<Layer<W>>,
+}
+
+struct Layer<W: Weights> {
+    attention_norm: W::Vector,
+    qkv: W::Matrix,
+    output: W::Matrix,
+    mlp_norm: W::Vector,
+    gate_up: W::Matrix,
+    down: W::Matrix,
+}
+
+impl<W: Weights> Llama<W> {
+    /// Takes the model's weights from a checkpoint.
+    ///
+    /// # Errors
+    /// A tensor that is missing or of another shape, or what the store reports.
+    pub(super) fn build<'a, S: Store<'a, Weights = W>>(
+        config: &LlamaConfig,
+        tensors: &mut Tensors<'a, '_, S>,
+    ) -> Result<Self, ModelError> {
+        let LlamaConfig { vocab_size, hidden_size: hidden, heads, kv_heads, head_dim, .. } = *config;
+        let format = tensors.format();
+        let factors = tensors.values("rope_freqs.weight", head_dim / 2)?;
+        Ok(Self {
+            attention: Attention {
+                heads,
+                kv_heads,
+                head_dim,
+                scale: 1.0 / (head_dim as f32).sqrt(),
+                window: config.sliding_window,
+            },
+            frequencies: config.rope.frequencies(head_dim, factors.as_deref())?,
+            embedding: tensors.embedding(
+                &Part::Embedding.stem(format),
+                vocab_size,
+                hidden,
+                config.tied_embeddings,
+            )?,
+            head: if config.tied_embeddings {
+                None
+            } else {
+                Some(tensors.product(&Part::Head.stem(format), vocab_size, hidden)?)
+            },
+            norm: tensors.vector(&Part::FinalNorm.weight(format), hidden)?,
+            layers: (0..config.layers)
+                .map(|at| Layer::build(config, tensors, at))
+                .collect::<Result<_, _>>()?,
+            config: config.clone(),
+        })
+    }
+}
+
+impl<W: Weights> Layer<W> {
+    fn build<'a, S: Store<'a, Weights = W>>(
+        config: &LlamaConfig,
+        tensors: &mut Tensors<'a, '_, S>,
+        at: usize,
+    ) -> Result<Self, ModelError> {
+        let format = tensors.format();
+        let LlamaConfig { hidden_size: hidden, intermediate_size: intermediate, head_dim, .. } = *config;
+        let (query, key_value) = (config.heads * head_dim, config.kv_heads * head_dim);
+        // GGUF stores queries and keys for rotation of neighbouring pairs; everything here rotates halves.
+        let order = match format {
+            Format::HuggingFace => RowOrder::AsStored,
+            Format::Gguf => RowOrder::InterleavedHalves { head_dim },
+        };
+        let part = |part: Part, rows, cols| tensors.part(&part.stem(format), rows, cols);
+        let qkv = [
+            MatrixPart { order, ..part(Part::Query(at), query, hidden)? },
+            MatrixPart { order, ..part(Part::Key(at), key_value, hidden)? },
+            part(Part::Value(at), key_value, hidden)?,
+        ];
+        let gate_up =
+            [part(Part::Gate(at), intermediate, hidden)?, part(Part::Up(at), intermediate, hidden)?];
+        Ok(Self {
+            attention_norm: tensors.vector(&Part::AttentionNorm(at).weight(format), hidden)?,
+            qkv: tensors.stacked(&qkv)?,
+            output: tensors.product(&Part::Output(at).stem(format), hidden, query)?,
+            mlp_norm: tensors.vector(&Part::MlpNorm(at).weight(format), hidden)?,
+            gate_up: tensors.stacked(&gate_up)?,
+            down: tensors.product(&Part::Down(at).stem(format), hidden, intermediate)?,
+        })
+    }
+}
+
+impl<B: Backend> CausalModel<B> for Llama<B> {
+    fn vocab_size(&self) -> usize {
+        self.config.vocab_size
+    }
+
+    fn forward(&self, backend: &B, batch: &Batch, cache: &mut B::Cache) -> Result<B::Tensor, BackendError> {
+        let epsilon = self.config.norm_epsilon;
+        let rotary = backend.rotary(&self.frequencies, 1.0, &batch.positions)?;
+        let mut residual = backend.embed(&self.embedding, &batch.ids)?;
+        let mut delta: Option<B::Tensor> = None;
+        for (at, layer) in self.layers.iter().enumerate() {
+            // The sum with the layer before is fused into the norm that follows it.
+            let x = match delta.take() {
+                None => backend.rms_norm(&residual, &layer.attention_norm, epsilon)?,
+                Some(delta) => backend.add_rms_norm(&mut residual, &delta, &layer.attention_norm, epsilon)?,
+            };
+            let qkv = backend.linear(&x, &layer.qkv)?;
+            let attended = backend.attention(&qkv, Some(&rotary), cache, at, batch, &self.attention)?;
+            let attended = backend.linear(&attended, &layer.output)?;
+            let x = backend.add_rms_norm(&mut residual, &attended, &layer.mlp_norm, epsilon)?;
+            delta = Some(backend.gated_mlp(&x, &layer.gate_up, &layer.down, Activation::Silu)?);
+        }
+        if let Some(delta) = &delta {
+            residual = backend.add(&residual, delta)?;
+        }
+        // Only the rows somebody samples from go through the head.
+        let rows = backend.select_rows(&residual, &batch.logit_rows)?;
+        let x = backend.rms_norm(&rows, &self.norm, epsilon)?;
+        backend.linear(&x, self.head.as_ref().unwrap_or(&self.embedding))
+    }
+}

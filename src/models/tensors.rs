@@ -1,0 +1,241 @@
+//! How a model takes its weights from a checkpoint: each architecture names its tensors once, in a `build` that is
+//! generic over a [`Store`]. Going through it with a [`Survey`] checks every name and shape and adds up what a load
+//! would cost; going through it with a [`Loader`] reads and packs.
+
+use std::ops::ControlFlow;
+
+use super::ModelError;
+use crate::backend::{Backend, BackendError, MatrixPart, MatrixSource, MatrixUse, RowOrder};
+use crate::weights::{Checkpoint, Format, LoadPhase, LoadProgress, TensorInfo, WeightsError};
+
+/// What the weights of a model are: a backend's, or nothing but their places.
+pub(super) trait Weights {
+    /// A matrix `[out, in]`, with an optional bias.
+    type Matrix;
+    /// A vector, as a norm has.
+    type Vector;
+}
+
+impl<B: Backend> Weights for B {
+    type Matrix = <B as Backend>::Matrix;
+    type Vector = <B as Backend>::Vector;
+}
+
+/// The weights of a model that is only looked through.
+pub(super) struct Surveyed;
+
+impl Weights for Surveyed {
+    type Matrix = ();
+    type Vector = ();
+}
+
+/// Makes weights out of tensors.
+pub(super) trait Store<'a> {
+    type Weights: Weights;
+
+    /// A matrix.
+    fn matrix(&mut self, source: MatrixSource<'a>) -> Result<MatrixOf<'a, Self>, ModelError>;
+
+    /// A vector.
+    fn vector(
+        &mut self,
+        checkpoint: &'a Checkpoint,
+        tensor: &'a TensorInfo,
+    ) -> Result<VectorOf<'a, Self>, ModelError>;
+
+    /// The values of a small tensor that the model needs to know itself; ones where nothing is read.
+    fn values(&mut self, checkpoint: &'a Checkpoint, tensor: &'a TensorInfo) -> Result<Vec<f32>, ModelError>;
+}
+
+pub(super) type MatrixOf<'a, S> = <<S as Store<'a>>::Weights as Weights>::Matrix;
+pub(super) type VectorOf<'a, S> = <<S as Store<'a>>::Weights as Weights>::Vector;
+
+/// Keeps where everything is, and reads nothing.
+#[derive(Debug, Default)]
+pub(super) struct Survey<'a> {
+    pub(super) matrices: Vec<MatrixSource<'a>>,
+    /// Elements of all vectors.
+    pub(super) vector_elements: u64,
+}
+
+impl<'a> Store<'a> for Survey<'a> {
+    type Weights = Surveyed;
+
+    fn matrix(&mut self, source: MatrixSource<'a>) -> Result<(), ModelError> {
+        self.matrices.push(source);
+        Ok(())
+    }
+
+    fn vector(&mut self, _: &'a Checkpoint, tensor: &'a TensorInfo) -> Result<(), ModelError> {
+        self.vector_elements += tensor.elements() as u64;
+        Ok(())
+    }
+
+    fn values(&mut self, _: &'a Checkpoint, tensor: &'a TensorInfo) -> Result<Vec<f32>, ModelError> {
+        Ok(vec![1.0; tensor.elements()])
+    }
+}
+
+impl Survey<'_> {
+    /// Bytes of memory that the weights will take on this backend.
+    ///
+    /// # Errors
+    /// What keeps the backend from loading a matrix and shows without reading it.
+    pub(super) fn weight_bytes<B: Backend>(&self, backend: &B) -> Result<u64, BackendError> {
+        let vectors = self.vector_elements.saturating_mul(4);
+        self.matrices
+            .iter()
+            .try_fold(vectors, |sum, source| Ok(sum.saturating_add(backend.matrix_bytes(source)?)))
+    }
+
+    /// Bytes of all matrices in the files.
+    pub(super) fn file_bytes(&self) -> u64 {
+        self.matrices.iter().map(MatrixSource::file_bytes).sum()
+    }
+}
+
+/// Reads and packs. The progress callback hears of it many times, within large matrices too, and may stop the load.
+pub(super) struct Loader<'p, B: Backend> {
+    backend: &'p B,
+    progress: &'p mut dyn FnMut(LoadProgress) -> ControlFlow<()>,
+    done_bytes: u64,
+    total_bytes: u64,
+}
+
+impl<'p, B: Backend> Loader<'p, B> {
+    /// A loader of `total_bytes` of matrices.
+    ///
+    /// # Errors
+    /// [`ModelError::Cancelled`] when `progress` says so at once.
+    pub(super) fn new(
+        backend: &'p B,
+        total_bytes: u64,
+        progress: &'p mut dyn FnMut(LoadProgress) -> ControlFlow<()>,
+    ) -> Result<Self, ModelError> {
+        match progress(LoadProgress { phase: LoadPhase::Weights, done_bytes: 0, total_bytes }) {
+            ControlFlow::Continue(()) => Ok(Self { backend, progress, done_bytes: 0, total_bytes }),
+            ControlFlow::Break(()) => Err(ModelError::Cancelled),
+        }
+    }
+}
+
+impl<'a, B: Backend> Store<'a> for Loader<'_, B> {
+    type Weights = B;
+
+    fn matrix(&mut self, source: MatrixSource<'a>) -> Result<<B as Backend>::Matrix, ModelError> {
+        let Self { backend, progress, done_bytes, total_bytes } = self;
+        let (before, total_bytes) = (*done_bytes, *total_bytes);
+        let mut report = |done| {
+            progress(LoadProgress { phase: LoadPhase::Weights, done_bytes: before + done, total_bytes })
+        };
+        let matrix = backend.load_matrix(&source, &mut report).map_err(|error| match error {
+            BackendError::Weights(WeightsError::Cancelled) => ModelError::Cancelled,
+            error => error.into(),
+        })?;
+        *done_bytes += source.file_bytes();
+        Ok(matrix)
+    }
+
+    fn vector(
+        &mut self,
+        checkpoint: &'a Checkpoint,
+        tensor: &'a TensorInfo,
+    ) -> Result<<B as Backend>::Vector, ModelError> {
+        Ok(self.backend.load_vector(checkpoint, tensor)?)
+    }
+
+    fn values(&mut self, checkpoint: &'a Checkpoint, tensor: &'a TensorInfo) -> Result<Vec<f32>, ModelError> {
+        let mut values = vec![0.0; tensor.elements()];
+        checkpoint.read_rows_f32(tensor, 0..tensor.rows(), &mut values)?;
+        Ok(values)
+    }
+}
+
+/// A checkpoint whose tensors go to a store, once their shapes are right.
+pub(super) struct Tensors<'a, 's, S> {
+    checkpoint: &'a Checkpoint,
+    store: &'s mut S,
+}
+
+impl<'a, 's, S: Store<'a>> Tensors<'a, 's, S> {
+    pub(super) fn new(checkpoint: &'a Checkpoint, store: &'s mut S) -> Self {
+        Self { checkpoint, store }
+    }
+
+    pub(super) fn format(&self) -> Format {
+        self.checkpoint.format()
+    }
+
+    fn find(&self, name: &str, shape: &[usize]) -> Result<&'a TensorInfo, ModelError> {
+        let tensor = self.checkpoint.tensor(name)?;
+        check_shape(tensor, shape)?;
+        Ok(tensor)
+    }
+
+    /// A vector of `width` values.
+    pub(super) fn vector(&mut self, name: &str, width: usize) -> Result<VectorOf<'a, S>, ModelError> {
+        let tensor = self.find(name, &[width])?;
+        self.store.vector(self.checkpoint, tensor)
+    }
+
+    /// The values of a vector, where the checkpoint has it.
+    pub(super) fn values(&mut self, name: &str, width: usize) -> Result<Option<Vec<f32>>, ModelError> {
+        let Some(tensor) = self.checkpoint.get(name) else { return Ok(None) };
+        check_shape(tensor, &[width])?;
+        self.store.values(self.checkpoint, tensor).map(Some)
+    }
+
+    /// The weight `STEM.weight`, `[rows, cols]`, with `STEM.bias` where the checkpoint has one: a part of a matrix.
+    pub(super) fn part(&self, stem: &str, rows: usize, cols: usize) -> Result<MatrixPart<'a>, ModelError> {
+        let weight = self.find(&format!("{stem}.weight"), &[rows, cols])?;
+        let bias = self.checkpoint.get(&format!("{stem}.bias"));
+        if let Some(bias) = bias {
+            check_shape(bias, &[rows])?;
+        }
+        Ok(MatrixPart { weight, bias, order: RowOrder::AsStored })
+    }
+
+    /// A matrix to multiply with, of parts stacked along the output dimension.
+    pub(super) fn stacked(&mut self, parts: &[MatrixPart<'a>]) -> Result<MatrixOf<'a, S>, ModelError> {
+        self.matrix(parts, MatrixUse::Product)
+    }
+
+    /// A matrix to multiply with, of one part: `STEM.weight` and its bias.
+    pub(super) fn product(
+        &mut self,
+        stem: &str,
+        rows: usize,
+        cols: usize,
+    ) -> Result<MatrixOf<'a, S>, ModelError> {
+        let part = self.part(stem, rows, cols)?;
+        self.stacked(&[part])
+    }
+
+    /// A token embedding, which is the output head too when it is `tied`.
+    pub(super) fn embedding(
+        &mut self,
+        stem: &str,
+        vocab: usize,
+        width: usize,
+        tied: bool,
+    ) -> Result<MatrixOf<'a, S>, ModelError> {
+        let part = self.part(stem, vocab, width)?;
+        self.matrix(&[part], if tied { MatrixUse::RowsAndProduct } else { MatrixUse::Rows })
+    }
+
+    fn matrix(&mut self, parts: &[MatrixPart<'a>], usage: MatrixUse) -> Result<MatrixOf<'a, S>, ModelError> {
+        let source = MatrixSource { checkpoint: self.checkpoint, parts: parts.to_vec(), usage };
+        self.store.matrix(source)
+    }
+}
+
+fn check_shape(tensor: &TensorInfo, expected: &[usize]) -> Result<(), ModelError> {
+    if tensor.shape() == expected {
+        return Ok(());
+    }
+    Err(ModelError::Shape {
+        tensor: tensor.name().into(),
+        found: tensor.shape().to_vec(),
+        expected: expected.to_vec(),
+    })
+}
