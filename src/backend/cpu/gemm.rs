@@ -102,12 +102,12 @@ impl Gemm<'_> {
         let target = SharedMut::new(out.as_mut_slice().as_mut_ptr());
         self.threads.run_numbered(tasks().count(), &|thread, task| {
             let Some((part, first, panels)) = tasks().nth(task) else { return };
-            let kernel = self.kernel(part.dtype());
+            let (kernel, float_chunk) = (self.kernel(part.dtype()), self.kernels.float_chunk);
             let (int8, bf16, spaced) = (&int8, bf16.as_ref(), spaced.as_ref());
             // SAFETY: every thread has its own part of the scratch, which is empty when no kernel widens.
             let wide =
                 unsafe { scratch.slice(thread * wide * usize::from(widened), wide * usize::from(widened)) };
-            Job { x, spaced, int8, bf16, part, kernel, first, panels, target, out_stride }
+            Job { x, spaced, int8, bf16, part, kernel, float_chunk, first, panels, target, out_stride }
                 .run(matrix.bias(), wide);
         });
         Ok(out)
@@ -237,6 +237,8 @@ struct Job<'a> {
     bf16: Option<&'a Bf16Activations>,
     part: &'a PackedPart,
     kernel: Kernel,
+    /// See [`Kernels::float_chunk`].
+    float_chunk: usize,
     first: usize,
     panels: usize,
     target: SharedMut<f32>,
@@ -254,8 +256,8 @@ impl Job<'_> {
     fn run(&self, bias: Option<&[f32]>, wide: &mut [f32]) {
         let row_bytes = match self.kernel {
             Kernel::Int8(_) => self.x.width(),
-            Kernel::Bf16(_) => self.x.width() * 2,
-            Kernel::Float(_) | Kernel::Widened(_) => self.x.width() * 4,
+            Kernel::Bf16(_) => self.x.width().min(self.float_chunk) * 2,
+            Kernel::Float(_) | Kernel::Widened(_) => self.x.width().min(self.float_chunk) * 4,
         };
         // Blocks end where tiles do.
         let tile = match self.kernel {

@@ -145,6 +145,9 @@ pub(super) struct Kernels {
     pub(super) bf16_dot: Option<Bf16Panels>,
     /// Whether these are faster than `f32` products of widened weights.
     pub(super) bf16_dot_is_fast: bool,
+    /// Inputs that these three go through for all rows of a call before the next ones: no more of a row is in use at a
+    /// time.
+    pub(super) float_chunk: usize,
     /// One row to int8. The width is a multiple of `32 * shared`.
     pub(super) quantize: QuantizeRow,
     /// One row rounded to BF16, to nearest even; `out` may be one longer than `x` and is then closed with zero.

@@ -26,6 +26,7 @@ pub(super) const KERNELS: Kernels = Kernels {
     bf16: float::panels::<float::Bf16>,
     bf16_dot: None,
     bf16_dot_is_fast: false,
+    float_chunk: usize::MAX,
     quantize: activations::quantize,
     to_bf16: activations::to_bf16,
 };

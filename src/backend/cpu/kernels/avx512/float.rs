@@ -5,13 +5,17 @@ use std::mem::MaybeUninit;
 
 /// The most rows of a tile, two panels wide: 24 sums, two weights and an activation.
 const ROWS: usize = 12;
-/// Units of a chunk: two panels of them fill half of the first-level cache.
-const UNITS: usize = 256;
+/// Units of a chunk: the weights of two panels come from the second-level cache, a little ahead, while sums stay in
+/// registers. Chunks that fit into the first level spend more on loading and storing sums than they save.
+pub(super) const UNITS: usize = 2048;
+/// How far ahead, in bytes, weights are brought into the first-level cache.
+const AHEAD: usize = 2048;
+
 /// From so many rows on, weights are widened once rather than in every tile.
 const WIDEN_ROWS: usize = 24;
 
-/// Units that are widened at a time.
-const WIDE_UNITS: usize = 128;
+/// Units that are widened at a time: two panels of them lie on the stack.
+const WIDE_UNITS: usize = UNITS / 2;
 
 /// Two panels of widened weights.
 #[repr(C, align(64))]
@@ -57,8 +61,6 @@ pub(super) struct Tile {
     pub(super) out_stride: usize,
     /// Whether the output is added to, because this is not the first chunk of the inputs.
     pub(super) add: bool,
-    /// How far ahead, in bytes, weights are brought into the cache; nothing is when 0.
-    pub(super) ahead: usize,
 }
 
 macro_rules! compiled {
@@ -231,11 +233,9 @@ unsafe fn unit_block<W: FloatWeights, const R: usize, const P: usize>(
     // SAFETY: the promises of `tile`.
     unsafe {
         let at = t.panel.add(block * W::BYTES);
-        if R <= 8 {
-            for p in 0..P {
-                let at = at.wrapping_add(p * t.panel_stride + t.ahead);
-                _mm_prefetch::<_MM_HINT_T0>(at.cast());
-            }
+        for p in 0..P {
+            let ahead = at.wrapping_add(p * t.panel_stride + AHEAD);
+            _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
         }
         for unit in 0..units {
             let mut weights = [_mm512_setzero_ps(); P];
@@ -260,9 +260,13 @@ unsafe fn unit_block<W: FloatWeights, const R: usize, const P: usize>(
 #[inline(always)]
 unsafe fn widen<W: FloatWeights>(panel: *const u8, units: usize, to: *mut f32) {
     for unit in 0..units {
-        // SAFETY: within what the caller promises.
+        // SAFETY: within what the caller promises; prefetches may go anywhere.
         unsafe {
-            let values = W::unit(panel.add(unit / W::UNITS * W::BYTES), unit % W::UNITS);
+            let block = panel.add(unit / W::UNITS * W::BYTES);
+            if unit % W::UNITS == 0 {
+                _mm_prefetch::<_MM_HINT_T0>(block.wrapping_add(AHEAD / 2).cast());
+            }
+            let values = W::unit(block, unit % W::UNITS);
             _mm512_storeu_ps(to.add(16 * unit), values);
         }
     }
@@ -284,57 +288,100 @@ pub(super) unsafe fn panels<W: FloatWeights>(
     out: *mut f32,
     out_stride: usize,
 ) {
-    let panel_stride = units.div_ceil(W::UNITS) * W::BYTES;
-    let widens = W::WIDENS && rows >= WIDEN_ROWS;
-    let tiles = rows.div_ceil(if widens { ROWS } else { W::ROWS });
-    // A single tile goes through all inputs at once.
-    let chunk = match tiles {
-        _ if widens => WIDE_UNITS,
-        0 | 1 => units.max(1),
-        _ => UNITS,
-    };
-    let mut wide = MaybeUninit::<Wide>::uninit();
-    let wide = wide.as_mut_ptr().cast::<f32>();
-    for first_panel in (0..panels).step_by(2) {
-        let panel = panel.wrapping_add(first_panel * panel_stride);
-        let pair = first_panel + 1 < panels;
-        for first in (0..units).step_by(chunk) {
-            let here = (units - first).min(chunk);
-            let mut from = panel.wrapping_add(first / W::UNITS * W::BYTES);
-            let mut from_stride = panel_stride;
-            if widens {
+    let all = Panels { panel, panels, units, x, x_stride, rows, out, out_stride };
+    // SAFETY: the caller's promises.
+    unsafe {
+        if W::WIDENS && rows >= WIDEN_ROWS {
+            all.widened::<W>();
+        } else {
+            all.packed::<W>();
+        }
+    }
+}
+
+/// The arguments of [`panels`].
+struct Panels {
+    panel: *const u8,
+    panels: usize,
+    units: usize,
+    x: *const u8,
+    x_stride: usize,
+    rows: usize,
+    out: *mut f32,
+    out_stride: usize,
+}
+
+impl Panels {
+    /// Weights as they are packed.
+    #[inline(always)]
+    unsafe fn packed<W: FloatWeights>(&self) {
+        let panel_stride = self.panel_stride::<W>();
+        let tiles = self.rows.div_ceil(W::ROWS);
+        // A single tile goes through all inputs at once.
+        let chunk = if tiles > 1 { UNITS } else { self.units.max(1) };
+        for first in (0..self.units).step_by(chunk) {
+            let units = (self.units - first).min(chunk);
+            for pair in (0..self.panels).step_by(2) {
+                let from = self.panel.wrapping_add(pair * panel_stride + first / W::UNITS * W::BYTES);
+                // SAFETY: a chunk of one or two panels.
+                unsafe { self.tiles::<W>(tiles, from, panel_stride, first, units, pair) }
+            }
+        }
+    }
+
+    /// Weights that are widened a chunk at a time. A function of its own, because of its stack.
+    #[inline(never)]
+    unsafe fn widened<W: FloatWeights>(&self) {
+        let panel_stride = self.panel_stride::<W>();
+        let tiles = self.rows.div_ceil(ROWS);
+        let mut wide = MaybeUninit::<Wide>::uninit();
+        let wide = wide.as_mut_ptr().cast::<f32>();
+        for first in (0..self.units).step_by(WIDE_UNITS) {
+            let units = (self.units - first).min(WIDE_UNITS);
+            for pair in (0..self.panels).step_by(2) {
+                let from = self.panel.wrapping_add(pair * panel_stride + first / W::UNITS * W::BYTES);
                 // SAFETY: a chunk of one or two panels, and room for it.
                 unsafe {
-                    W::widen(from, here, wide);
-                    if pair {
-                        W::widen(from.add(panel_stride), here, wide.add(16 * WIDE_UNITS));
+                    W::widen(from, units, wide);
+                    if pair + 1 < self.panels {
+                        W::widen(from.add(panel_stride), units, wide.add(16 * WIDE_UNITS));
                     }
-                }
-                from = wide.cast();
-                from_stride = 64 * WIDE_UNITS;
-            }
-            for index in 0..tiles {
-                let (first_row, height) = tile_rows(index, tiles, rows);
-                let tile = Tile {
-                    panel: from,
-                    panel_stride: from_stride,
-                    units: here,
-                    x: x.wrapping_add(first_row * x_stride + 4 * first),
-                    x_stride,
-                    out: out.wrapping_add(first_row * out_stride + 16 * first_panel),
-                    out_stride,
-                    add: first > 0,
-                    ahead: 2048,
-                };
-                // SAFETY: a chunk of one or two panels and of `height` rows.
-                unsafe {
-                    if widens {
-                        by_height::<F32>(height, pair, &tile);
-                    } else {
-                        by_height::<W>(height, pair, &tile);
-                    }
+                    self.tiles::<F32>(tiles, wide.cast(), 64 * WIDE_UNITS, first, units, pair);
                 }
             }
+        }
+    }
+
+    /// Bytes from panel to panel.
+    fn panel_stride<W: FloatWeights>(&self) -> usize {
+        self.units.div_ceil(W::UNITS) * W::BYTES
+    }
+
+    /// All rows by a chunk of one or two panels.
+    #[inline(always)]
+    unsafe fn tiles<W: FloatWeights>(
+        &self,
+        tiles: usize,
+        panel: *const u8,
+        panel_stride: usize,
+        first: usize,
+        units: usize,
+        pair: usize,
+    ) {
+        for index in 0..tiles {
+            let (first_row, height) = tile_rows(index, tiles, self.rows);
+            let tile = Tile {
+                panel,
+                panel_stride,
+                units,
+                x: self.x.wrapping_add(first_row * self.x_stride + 4 * first),
+                x_stride: self.x_stride,
+                out: self.out.wrapping_add(first_row * self.out_stride + 16 * pair),
+                out_stride: self.out_stride,
+                add: first > 0,
+            };
+            // SAFETY: the caller's promises, for `height` rows.
+            unsafe { by_height::<W>(height, pair + 1 < self.panels, &tile) }
         }
     }
 }

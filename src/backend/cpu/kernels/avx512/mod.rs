@@ -37,6 +37,7 @@ pub(super) fn kernels(level: Level) -> Option<Kernels> {
         bf16: float_panels::<float::Bf16>,
         bf16_dot,
         bf16_dot_is_fast: made_by_amd(),
+        float_chunk: float::UNITS,
         quantize: convert::quantize,
         to_bf16: convert::to_bf16,
     })

@@ -5,7 +5,9 @@ use half::{bf16, f16};
 use super::super::{FloatPanels, Kernels};
 use super::*;
 
-const WIDTHS: [usize; 15] = [1, 2, 3, 15, 16, 17, 31, 32, 33, 64, 96, 172, 256, 512, 1024];
+/// The last one ends in the second chunk of kernels that go through their inputs in chunks, and in the third of half as
+/// many.
+const WIDTHS: [usize; 15] = [1, 2, 3, 15, 16, 17, 31, 32, 33, 64, 96, 172, 256, 512, 2051];
 
 /// Where the values of a case come from.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -44,6 +44,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
     // Without the processor's help, widening the weights costs less than widening both.
     bf16_dot: None,
     bf16_dot_is_fast: false,
+    float_chunk: usize::MAX,
     quantize: rows::quantize,
     to_bf16: rows::to_bf16,
 };
