@@ -59,8 +59,41 @@ pub(super) struct Tile {
     pub(super) x_stride: usize,
     pub(super) out: *mut f32,
     pub(super) out_stride: usize,
+    /// What is brought into the second-level cache meanwhile.
+    pub(super) next: Next,
     /// Whether the output is added to, because this is not the first chunk of the inputs.
     pub(super) add: bool,
+}
+
+/// Weights that are needed after those of a tile.
+#[derive(Clone, Copy)]
+pub(super) struct Next {
+    from: *const u8,
+    /// A line is asked for every `2^shift` blocks of the tile.
+    shift: u32,
+}
+
+impl Next {
+    /// Only before the first block: a single tile has no others to share with.
+    const ONCE: u32 = usize::BITS - 1;
+
+    /// The share of tile `index` of `tiles`, which go through `blocks` blocks each: the first half of the tiles brings
+    /// `lines` cache lines of the panel at `from`, the second half those of the panel after it.
+    fn share(
+        from: *const u8,
+        stride: usize,
+        lines: usize,
+        (index, tiles): (usize, usize),
+        blocks: usize,
+    ) -> Self {
+        if tiles < 2 {
+            return Self { from, shift: Self::ONCE };
+        }
+        let half = tiles.div_ceil(2);
+        let shift = (half * blocks / lines.max(1)).max(1).ilog2();
+        let before = 64 * (index % half) * (blocks >> shift);
+        Self { from: from.wrapping_add(index / half * stride + before), shift }
+    }
 }
 
 macro_rules! compiled {
@@ -237,6 +270,9 @@ unsafe fn unit_block<W: FloatWeights, const R: usize, const P: usize>(
             let ahead = at.wrapping_add(p * t.panel_stride + AHEAD);
             _mm_prefetch::<_MM_HINT_T0>(ahead.cast());
         }
+        if block & ((1 << t.next.shift) - 1) == 0 {
+            _mm_prefetch::<_MM_HINT_T1>(t.next.from.wrapping_add(64 * (block >> t.next.shift)).cast());
+        }
         for unit in 0..units {
             let mut weights = [_mm512_setzero_ps(); P];
             for p in 0..P {
@@ -311,6 +347,18 @@ struct Panels {
     out_stride: usize,
 }
 
+/// Some inputs of one or two panels.
+struct Chunk {
+    weights: *const u8,
+    /// Bytes from panel to panel.
+    stride: usize,
+    /// The first unit, and how many.
+    first: usize,
+    units: usize,
+    /// The first panel.
+    pair: usize,
+}
+
 impl Panels {
     /// Weights as they are packed.
     #[inline(always)]
@@ -323,8 +371,14 @@ impl Panels {
             let units = (self.units - first).min(chunk);
             for pair in (0..self.panels).step_by(2) {
                 let from = self.panel.wrapping_add(pair * panel_stride + first / W::UNITS * W::BYTES);
+                let chunk = Chunk { weights: from, stride: panel_stride, first, units, pair };
+                let lines = units.div_ceil(W::UNITS) * W::BYTES / 64;
+                let next = |tile| {
+                    let next = from.wrapping_add(2 * panel_stride);
+                    Next::share(next, panel_stride, lines, (tile, tiles), units.div_ceil(W::UNITS))
+                };
                 // SAFETY: a chunk of one or two panels.
-                unsafe { self.tiles::<W>(tiles, from, panel_stride, first, units, pair) }
+                unsafe { self.tiles::<W>(tiles, &chunk, next) }
             }
         }
     }
@@ -346,7 +400,14 @@ impl Panels {
                     if pair + 1 < self.panels {
                         W::widen(from.add(panel_stride), units, wide.add(16 * WIDE_UNITS));
                     }
-                    self.tiles::<F32>(tiles, wide.cast(), 64 * WIDE_UNITS, first, units, pair);
+                    let stride = 64 * WIDE_UNITS;
+                    let chunk = Chunk { weights: wide.cast(), stride, first, units, pair };
+                    let lines = units.div_ceil(W::UNITS) * W::BYTES / 64;
+                    let next = |tile| {
+                        let next = from.wrapping_add(2 * panel_stride);
+                        Next::share(next, panel_stride, lines, (tile, tiles), units)
+                    };
+                    self.tiles::<F32>(tiles, &chunk, next);
                 }
             }
         }
@@ -359,25 +420,19 @@ impl Panels {
 
     /// All rows by a chunk of one or two panels.
     #[inline(always)]
-    unsafe fn tiles<W: FloatWeights>(
-        &self,
-        tiles: usize,
-        panel: *const u8,
-        panel_stride: usize,
-        first: usize,
-        units: usize,
-        pair: usize,
-    ) {
+    unsafe fn tiles<W: FloatWeights>(&self, tiles: usize, chunk: &Chunk, next: impl Fn(usize) -> Next) {
+        let &Chunk { weights, stride, first, units, pair } = chunk;
         for index in 0..tiles {
             let (first_row, height) = tile_rows(index, tiles, self.rows);
             let tile = Tile {
-                panel,
-                panel_stride,
+                panel: weights,
+                panel_stride: stride,
                 units,
                 x: self.x.wrapping_add(first_row * self.x_stride + 4 * first),
                 x_stride: self.x_stride,
                 out: self.out.wrapping_add(first_row * self.out_stride + 16 * pair),
                 out_stride: self.out_stride,
+                next: next(index),
                 add: first > 0,
             };
             // SAFETY: the caller's promises, for `height` rows.
