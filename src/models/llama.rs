@@ -186,6 +186,7 @@ impl<'a> LlamaSources<'a> {
                 head_dim: config.head_dim,
                 scale: 1.0 / (config.head_dim as f32).sqrt(),
                 window: config.sliding_window,
+                alibi: None,
             },
             config,
         };
