@@ -3,6 +3,7 @@
 //! Models are written once, generic over a backend. Every backend keeps one promise above speed: the numbers of a
 //! row depend on that row's sequence alone, bit for bit, and never on how many rows, chunks or threads share a step.
 
+mod alibi;
 pub mod batch;
 #[cfg(feature = "candle")]
 pub mod candle;
@@ -10,8 +11,10 @@ pub mod cpu;
 mod error;
 pub mod source;
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
+use std::sync::Arc;
 
+pub use alibi::alibi_slopes;
 pub use batch::{BLOCK_TOKENS, Batch, Span};
 pub use error::BackendError;
 pub use source::{MatrixPart, MatrixProgress, MatrixSource, MatrixUse, RowOrder};
@@ -29,8 +32,8 @@ pub enum Activation {
     GeluErf,
 }
 
-/// What causal attention needs to know besides its inputs.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// What attention needs to know besides its inputs.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Attention {
     /// Query heads.
     pub heads: usize,
@@ -42,12 +45,26 @@ pub struct Attention {
     pub scale: f32,
     /// A row sees itself and the `window - 1` positions before it; all of them when `None`.
     pub window: Option<usize>,
+    /// ALiBi (Press et al., 2022): a slope per query head. What is added to a score is the slope times the key's
+    /// position less the query's. [`alibi_slopes`] has the usual ones.
+    pub alibi: Option<Arc<[f32]>>,
 }
 
 impl Attention {
     /// Width of a row of queries, keys and values side by side.
     pub fn qkv_width(&self) -> usize {
         (self.heads + 2 * self.kv_heads) * self.head_dim
+    }
+
+    /// An error for what only causal attention has.
+    fn check_two_sided(&self) -> Result<(), BackendError> {
+        let slopes = self.alibi.as_deref().map_or(0, <[f32]>::len);
+        for (what, found) in [("window", self.window.unwrap_or(0)), ("number of ALiBi slopes", slopes)] {
+            if found > 0 {
+                return Err(BackendError::Shape { operation: "encoder_attention", what, found, expected: 0 });
+            }
+        }
+        Ok(())
     }
 }
 
@@ -194,6 +211,23 @@ pub trait Backend: Send + Sync + 'static {
         cache: &mut Self::Cache,
         layer: usize,
         batch: &Batch,
+        attention: &Attention,
+    ) -> Result<Self::Tensor, BackendError>;
+
+    /// Attention of an encoder: every row sees all rows of its text and no others. `qkv` is as in
+    /// [`attention`](Self::attention); `texts` are the rows of each text, one after the other, covering all of them.
+    /// `query_scales` has a factor per row, by which its rotated queries are multiplied: log-n scaling (Su, 2021) is one
+    /// such. No cache takes part. Returns `[rows, heads * head_dim]`.
+    ///
+    /// # Errors
+    /// Widths that do not fit, texts that do not cover the rows, or a window or ALiBi: those are one-sided as
+    /// [`Attention`] has them, and no encoder here wants another form of them.
+    fn encoder_attention(
+        &self,
+        qkv: &Self::Tensor,
+        rotary: Option<&Self::Rotary>,
+        texts: &[Range<usize>],
+        query_scales: Option<&[f32]>,
         attention: &Attention,
     ) -> Result<Self::Tensor, BackendError>;
 

@@ -10,6 +10,8 @@ mod attention;
 mod cache;
 mod linear;
 
+use std::ops::Range;
+
 use candle_core::{D, DType, Device, Tensor};
 
 pub use cache::Cache;
@@ -132,7 +134,18 @@ impl Backend for CandleBackend {
         batch: &Batch,
         attention: &Attention,
     ) -> Result<Tensor, BackendError> {
-        attention::forward(qkv, rotary, cache, layer, batch, attention)
+        attention::causal(qkv, rotary, cache, layer, batch, attention)
+    }
+
+    fn encoder_attention(
+        &self,
+        qkv: &Tensor,
+        rotary: Option<&Rotary>,
+        texts: &[Range<usize>],
+        query_scales: Option<&[f32]>,
+        attention: &Attention,
+    ) -> Result<Tensor, BackendError> {
+        attention::encoder(qkv, rotary, texts, query_scales, attention)
     }
 
     fn gated_mlp(

@@ -4,7 +4,7 @@
 
 use candle_core::{Device, Tensor};
 
-use super::super::{Attention, BLOCK_TOKENS, Backend, Batch, CacheShape};
+use super::super::{Attention, BLOCK_TOKENS, Backend, Batch, CacheShape, alibi_slopes};
 use super::linear::Matrix;
 use super::{Cache, CandleBackend};
 
@@ -89,7 +89,8 @@ fn same_bytes_attention_for_every_chunking() {
     for (heads, kv_heads, head_dim, window) in
         [(4, 2, 16, None), (8, 8, 8, None), (3, 1, 24, Some(12)), (2, 2, 64, Some(200)), (1, 1, 2, None)]
     {
-        let attention = Attention { heads, kv_heads, head_dim, scale: 0.3, window };
+        let alibi = (heads > 3).then(|| alibi_slopes(heads, 8.0));
+        let attention = Attention { heads, kv_heads, head_dim, scale: 0.3, window, alibi };
         let total = 300;
         let qkv = numbers.tensor(total, attention.qkv_width());
         let whole = chunked(&qkv, &attention, &[total], 0);
@@ -103,8 +104,9 @@ fn same_bytes_attention_for_every_chunking() {
 #[test]
 fn attention_is_the_textbook_formula() {
     let mut numbers = Numbers(3);
-    for window in [None, Some(5)] {
-        let attention = Attention { heads: 2, kv_heads: 1, head_dim: 4, scale: 0.5, window };
+    for (window, slopes) in [(None, [0.0; 2]), (Some(5), [0.0; 2]), (None, [0.25, 0.125])] {
+        let alibi = (slopes[0] > 0.0).then(|| slopes.map(|slope| slope as f32).into());
+        let attention = Attention { heads: 2, kv_heads: 1, head_dim: 4, scale: 0.5, window, alibi };
         let total = 140;
         let qkv = numbers.tensor(total, attention.qkv_width());
         let rows: Vec<Vec<f32>> = qkv.to_vec2().unwrap();
@@ -121,7 +123,7 @@ fn attention_is_the_textbook_formula() {
                 let first = window.map_or(0, |w: usize| (row + 1).saturating_sub(w));
                 let weight = |at: usize| {
                     let dot: f32 = query.iter().zip(&rows[at][8..12]).map(|(q, k)| q * k).sum();
-                    (f64::from(dot) * 0.5).exp()
+                    (f64::from(dot) * 0.5 - slopes[head] * (row - at) as f64).exp()
                 };
                 let sum: f64 = (first..=row).map(weight).sum();
                 for d in 0..4 {
@@ -137,7 +139,7 @@ fn attention_is_the_textbook_formula() {
 #[test]
 fn block_tables_are_checked() {
     let backend = CandleBackend::cpu();
-    let attention = Attention { heads: 1, kv_heads: 1, head_dim: 2, scale: 1.0, window: None };
+    let attention = Attention { heads: 1, kv_heads: 1, head_dim: 2, scale: 1.0, window: None, alibi: None };
     let mut cache =
         backend.new_cache(&CacheShape { layers: 1, kv_heads: 1, head_dim: 2, blocks: 2 }).unwrap();
     let qkv = Numbers(4).tensor(17, 6);

@@ -22,6 +22,7 @@ mod rowwise;
 mod simd;
 mod threads;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 pub use affinity::Affinity;
@@ -188,8 +189,22 @@ impl Backend for CpuBackend {
         attention: &Attention,
     ) -> Result<Tensor, BackendError> {
         let mut out = self.arena.tensor(qkv.rows(), attention.heads * attention.head_dim)?;
-        let inputs = Inputs { qkv: qkv.as_slice(), rotary, attention, slopes: None };
+        let inputs = Inputs { qkv: qkv.as_slice(), rotary, query_scales: None, attention };
         attention::forward(self.run(), inputs, cache, layer, batch, out.as_mut_slice())?;
+        Ok(out)
+    }
+
+    fn encoder_attention(
+        &self,
+        qkv: &Tensor,
+        rotary: Option<&Rotary>,
+        texts: &[Range<usize>],
+        query_scales: Option<&[f32]>,
+        attention: &Attention,
+    ) -> Result<Tensor, BackendError> {
+        let mut out = self.arena.tensor(qkv.rows(), attention.heads.saturating_mul(attention.head_dim))?;
+        let inputs = Inputs { qkv: qkv.as_slice(), rotary, query_scales, attention };
+        attention::full(self.run(), inputs, texts, out.as_mut_slice())?;
         Ok(out)
     }
 

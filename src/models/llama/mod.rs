@@ -53,6 +53,7 @@ impl<W: Weights> Llama<W> {
                 head_dim,
                 scale: 1.0 / (head_dim as f32).sqrt(),
                 window: config.sliding_window,
+                alibi: None,
             },
             frequencies: config.rope.frequencies(head_dim, factors.as_deref())?,
             embedding: tensors.embedding(

@@ -1,36 +1,38 @@
-//! Attention in which every row sees its whole span, as encoders have it: no cache, keys and values of the step alone.
+//! Attention in which every row sees its whole text, as encoders have it: no cache, keys and values of the step alone.
+
+use std::ops::Range;
 
 use super::super::super::{BLOCK_TOKENS, BackendError, Span};
 use super::super::cache::{self, CacheType, Layout, Target};
 use super::super::rowwise::Run;
 use super::{Inputs, Sight, attend};
 
-/// Attention of every row over all rows of its span. Keys and values are laid out for the step in `f32` and forgotten.
-/// Of the spans only `rows` count; `out` is `[rows, heads * head_dim]`. The window is not used.
+/// Attention of every row over all rows of its text. Keys and values are laid out for the step in `f32` and forgotten.
+/// `out` is `[rows, heads * head_dim]`.
 ///
 /// # Errors
-/// Widths that do not fit, or an allocation that fails.
-#[allow(dead_code)] // for encoders, which nothing serves yet
+/// Widths that do not fit, texts that do not cover the rows, a window or ALiBi, or an allocation that fails.
 pub(in super::super) fn full(
     run: Run<'_>,
     inputs: Inputs<'_>,
-    spans: &[Span],
+    texts: &[Range<usize>],
     out: &mut [f32],
 ) -> Result<(), BackendError> {
+    inputs.attention.check_two_sided()?;
     let rows = inputs.check(out)?;
-    cache::check_rows(spans, rows)?;
     let memory = BackendError::Memory { what: "keys and values of a step", bytes: u64::MAX };
     let (kv_heads, head_dim) = (inputs.attention.kv_heads, inputs.attention.head_dim);
     let layout = Layout::new(kv_heads, head_dim, size_of::<f32>()).ok_or(memory)?;
     let mut blocks = 0;
-    let spans: Vec<Span> = spans
+    let spans: Vec<Span> = texts
         .iter()
-        .map(|span| {
+        .map(|rows| {
             let first = blocks;
-            blocks += span.len().div_ceil(BLOCK_TOKENS);
-            Span { rows: span.rows.clone(), start: 0, blocks: first..blocks }
+            blocks += rows.len().div_ceil(BLOCK_TOKENS);
+            Span { rows: rows.clone(), start: 0, blocks: first..blocks }
         })
         .collect();
+    cache::check_rows(&spans, rows)?;
     let table: Vec<u32> = (0..blocks as u32).collect();
     let cells = blocks * kv_heads * BLOCK_TOKENS;
     let mut keys = run.arena.elements::<f32>(cells.saturating_mul(head_dim))?;

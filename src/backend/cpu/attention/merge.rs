@@ -85,11 +85,13 @@ pub(super) struct Query {
     /// Null without rotation.
     pub(super) cos: *const f32,
     pub(super) sin: *const f32,
+    /// Multiplies what was rotated.
+    pub(super) factor: Option<f32>,
     pub(super) to: *mut f32,
 }
 
 multiversion! {
-    /// Copies a query, rotated.
+    /// Copies a query, rotated and multiplied.
     pub(super) fn rotator(query: &Query) = rotate;
 }
 
@@ -101,6 +103,13 @@ unsafe fn rotate<L: Lanes>(query: &Query) {
             query.to.copy_from_nonoverlapping(query.from, query.head_dim);
         } else {
             rotated::<L>(query.from, query.head_dim, query.cos, query.sin, query.to);
+        }
+        if let Some(factor) = query.factor {
+            for at in (0..query.head_dim).step_by(LANES) {
+                let count = LANES.min(query.head_dim - at);
+                let to = query.to.add(at);
+                L::load_part(to, count).mul(L::splat(factor)).store_part(to, count);
+            }
         }
     }
 }

@@ -18,7 +18,6 @@ use std::ops::Range;
 use super::super::{Attention, BLOCK_TOKENS, BackendError, Batch, Span};
 use super::cache::{self, Bf16, Cache, CacheType, F16, F32, Layout, Q8, Target};
 use super::rowwise::{Rotary, Run};
-#[allow(unused_imports)] // for encoders, which nothing serves yet
 pub(super) use full::full;
 use merge::{Finish, Merge, Query};
 use scratch::Scratch;
@@ -42,10 +41,9 @@ pub(super) struct Inputs<'a> {
     /// Queries, keys and values side by side, `[rows, qkv_width]`.
     pub(super) qkv: &'a [f32],
     pub(super) rotary: Option<&'a Rotary>,
+    /// A factor per row, by which its rotated queries are multiplied.
+    pub(super) query_scales: Option<&'a [f32]>,
     pub(super) attention: &'a Attention,
-    /// ALiBi (Press et al., 2022): per query head, what is added to a score for each position from the key to the
-    /// query, times minus one.
-    pub(super) slopes: Option<&'a [f32]>,
 }
 
 impl Inputs<'_> {
@@ -70,7 +68,10 @@ impl Inputs<'_> {
             shape("rows of the rotary table", rotary.rows(), rows)?;
             shape("width of the rotary table", 2 * rotary.half(), head_dim)?;
         }
-        if let Some(slopes) = self.slopes {
+        if let Some(scales) = self.query_scales {
+            shape("query scales", scales.len(), rows)?;
+        }
+        if let Some(slopes) = self.attention.alibi.as_deref() {
             shape("ALiBi slopes", slopes.len(), heads)?;
         }
         Ok(rows)
@@ -143,7 +144,6 @@ enum Sight {
     /// The positions up to its own, within the window.
     Before,
     /// Every position of its span.
-    #[allow(dead_code)] // for encoders, which nothing serves yet
     All,
 }
 
@@ -327,6 +327,7 @@ impl Job<'_> {
         let Layout { head_dim, padded, .. } = self.pools.layout;
         let span = &self.spans[unit.span];
         let attention = self.inputs.attention;
+        let alibi = attention.alibi.as_deref();
         let (mut seen, mut positions, mut slopes) = ([(0, 0); ROWS], [0; ROWS], [0.0; ROWS]);
         for row in 0..unit.rows {
             let position = self.position(unit, row);
@@ -334,14 +335,18 @@ impl Job<'_> {
             seen[row] = (range.start as u32, range.end as u32);
             positions[row] = position as u32;
             let head = unit.query_head(row);
-            slopes[row] = self.inputs.slopes.map_or(0.0, |slopes| slopes[head]);
+            slopes[row] = alibi.map_or(0.0, |slopes| slopes[head]);
             let batch_row = span.rows.start + position - span.start;
             let first = batch_row * attention.qkv_width() + head * head_dim;
             let from = self.inputs.qkv[first..first + head_dim].as_ptr();
             let null = (std::ptr::null(), std::ptr::null());
             let (cos, sin) = self.inputs.rotary.map_or(null, |rotary| rotary.row(batch_row));
+            let factor = self.inputs.query_scales.map(|scales| scales[batch_row]);
             // SAFETY: there is room for the queries of `ROWS` rows, and the level is the processor's.
-            unsafe { (self.rotate)(&Query { from, head_dim, cos, sin, to: at.queries.add(row * head_dim) }) }
+            unsafe {
+                let to = at.queries.add(row * head_dim);
+                (self.rotate)(&Query { from, head_dim, cos, sin, factor, to });
+            }
         }
         Tile {
             rows: unit.rows,
@@ -352,7 +357,7 @@ impl Job<'_> {
             seen,
             positions,
             slopes,
-            has_slopes: self.inputs.slopes.is_some(),
+            has_slopes: alibi.is_some(),
             queries: at.queries,
             keys: [std::ptr::null(); BLOCKS],
             values: [std::ptr::null(); BLOCKS],

@@ -2,10 +2,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::sync::Arc;
+
 use super::super::buffer::Arena;
 use super::super::{Level, threads::Threads};
 use super::*;
 use crate::backend::CacheShape;
+
+mod encoder;
 
 /// A small generator, so that every run sees the same numbers.
 pub(super) struct Numbers(pub(super) u64);
@@ -27,7 +31,6 @@ struct Feed<'a> {
     threads: &'a Threads,
     kind: CacheType,
     attention: Attention,
-    slopes: Option<&'a [f32]>,
     /// Other sequences of one row each, before and after.
     company: usize,
     /// What every slot holds before anything is written.
@@ -36,7 +39,7 @@ struct Feed<'a> {
 
 impl Feed<'_> {
     fn new<'a>(level: Level, threads: &'a Threads, kind: CacheType, attention: Attention) -> Feed<'a> {
-        Feed { level, threads, kind, attention, slopes: None, company: 0, stale: 0 }
+        Feed { level, threads, kind, attention, company: 0, stale: 0 }
     }
 
     fn frequencies(&self) -> Vec<f32> {
@@ -78,7 +81,7 @@ impl Feed<'_> {
             others(&mut batch, &mut all, self.company);
             let rotary = Rotary::new(&arena, &self.frequencies(), 1.0, &batch.positions).unwrap();
             let rotary = head_dim.is_multiple_of(2).then_some(&rotary);
-            let inputs = Inputs { qkv: &all, rotary, attention: &self.attention, slopes: self.slopes };
+            let inputs = Inputs { qkv: &all, rotary, query_scales: None, attention: &self.attention };
             let mut out = vec![f32::NAN; batch.rows() * heads * head_dim];
             forward(run, inputs, &mut cache, 1, &batch, &mut out).unwrap();
             let of_row = heads * head_dim;
@@ -91,7 +94,7 @@ impl Feed<'_> {
 
     /// The formula in `f64`.
     fn formula(&self, qkv: &[f32]) -> Vec<f64> {
-        let Attention { heads, kv_heads, head_dim, scale, window } = self.attention;
+        let Attention { heads, kv_heads, head_dim, scale, window, ref alibi } = self.attention;
         let width = self.attention.qkv_width();
         let rows: Vec<Vec<f64>> = qkv
             .chunks_exact(width)
@@ -122,7 +125,7 @@ impl Feed<'_> {
                     .map(|at| {
                         let key = part(&rows[at], heads + kv_head);
                         let dot: f64 = query.iter().zip(&key).map(|(q, k)| q * k).sum();
-                        let slope = self.slopes.map_or(0.0, |slopes| f64::from(slopes[head]));
+                        let slope = alibi.as_deref().map_or(0.0, |slopes| f64::from(slopes[head]));
                         (dot * f64::from(scale) - slope * (row - at) as f64).exp()
                     })
                     .collect();
@@ -144,7 +147,7 @@ fn bits(x: &[f32]) -> Vec<u32> {
 }
 
 fn attention(heads: usize, kv_heads: usize, head_dim: usize, window: Option<usize>) -> Attention {
-    Attention { heads, kv_heads, head_dim, scale: 1.3 / (head_dim as f32).sqrt(), window }
+    Attention { heads, kv_heads, head_dim, scale: 1.3 / (head_dim as f32).sqrt(), window, alibi: None }
 }
 
 const KINDS: [(CacheType, f64); 4] = [
@@ -172,7 +175,7 @@ fn attention_is_the_textbook_formula_at_every_level() {
         let qkv = numbers.take(total * attention.qkv_width());
         for level in Level::supported() {
             for (kind, tolerance) in KINDS {
-                let feed = Feed::new(level, &threads, kind, attention);
+                let feed = Feed::new(level, &threads, kind, attention.clone());
                 let expected = feed.formula(&qkv);
                 let found = feed.outputs(&qkv, &[total]);
                 let differences = expected.iter().zip(&found).map(|(e, &f)| (e - f64::from(f)).abs());
@@ -195,7 +198,7 @@ fn same_bytes_for_every_chunking_company_and_number_of_threads() {
         let qkv = numbers.take(total * attention.qkv_width());
         for kind in [CacheType::F16, CacheType::Q8] {
             for level in Level::supported() {
-                let mut feed = Feed::new(level, &one, kind, attention);
+                let mut feed = Feed::new(level, &one, kind, attention.clone());
                 let whole = bits(&feed.outputs(&qkv, &[total]));
                 for chunks in [vec![1; total], vec![7, 121, 1, 128, 43], vec![64, 128, 108], vec![299, 1]] {
                     for (threads, company) in [(&one, 0), (&three, 3)] {
@@ -238,16 +241,16 @@ fn same_bytes_when_partitions_are_spread_over_threads() {
 fn the_levels_agree_bit_for_bit() {
     let mut numbers = Numbers(7);
     let threads = Threads::new(2);
-    let slopes = [0.5, 0.25, 0.1, 0.01];
+    let slopes: Arc<[f32]> = [0.5, 0.25, 0.1, 0.01].into();
     for (head_dim, window) in [(16, None), (40, Some(70)), (64, None)] {
-        let attention = attention(4, 2, head_dim, window);
+        let mut attention = attention(4, 2, head_dim, window);
         let qkv = numbers.take(130 * attention.qkv_width());
         for (kind, _) in KINDS {
-            for slopes in [None, Some(&slopes[..])] {
+            for slopes in [None, Some(Arc::clone(&slopes))] {
+                attention.alibi = slopes;
                 let all: Vec<_> = Level::supported()
                     .map(|level| {
-                        let mut feed = Feed::new(level, &threads, kind, attention);
-                        feed.slopes = slopes;
+                        let feed = Feed::new(level, &threads, kind, attention.clone());
                         bits(&feed.outputs(&qkv, &[100, 1, 29]))
                     })
                     .collect();
@@ -260,12 +263,11 @@ fn the_levels_agree_bit_for_bit() {
 #[test]
 fn alibi_is_its_formula() {
     let threads = Threads::new(2);
-    let attention = attention(4, 2, 16, None);
+    let alibi = Some([0.25, 0.0625, 0.015625, 0.00390625].into());
+    let attention = Attention { alibi, ..attention(4, 2, 16, None) };
     let qkv = Numbers(8).take(150 * attention.qkv_width());
-    let slopes = [0.25, 0.0625, 0.015625, 0.00390625];
     for level in Level::supported() {
-        let mut feed = Feed::new(level, &threads, CacheType::F32, attention);
-        feed.slopes = Some(&slopes);
+        let feed = Feed::new(level, &threads, CacheType::F32, attention.clone());
         let found = feed.outputs(&qkv, &[149, 1]);
         for (expected, found) in feed.formula(&qkv).into_iter().zip(found) {
             assert!((expected - f64::from(found)).abs() < 4e-6, "{expected} {found}");
@@ -281,7 +283,7 @@ fn what_stale_slots_hold_does_not_matter() {
         let qkv = Numbers(4).take(75 * attention.qkv_width());
         for (kind, _) in KINDS {
             for level in Level::supported() {
-                let mut feed = Feed::new(level, &threads, kind, attention);
+                let mut feed = Feed::new(level, &threads, kind, attention.clone());
                 let clean = bits(&feed.outputs(&qkv, &[3, 40, 1, 31]));
                 // All bits set is NaN in every floating-point type, scales included.
                 feed.stale = 0xff;
@@ -294,7 +296,7 @@ fn what_stale_slots_hold_does_not_matter() {
 #[test]
 fn large_scores_do_not_overflow() {
     let threads = Threads::new(1);
-    let attention = Attention { heads: 1, kv_heads: 1, head_dim: 2, scale: 1.0, window: None };
+    let attention = Attention { scale: 1.0, ..attention(1, 1, 2, None) };
     // Keys along the query with growing length: every position takes the whole weight.
     let qkv: Vec<f32> = (0..70).flat_map(|at| [100.0, 0.0, at as f32 * 50.0, 0.0, at as f32, 1.0]).collect();
     for level in Level::supported() {
@@ -305,7 +307,7 @@ fn large_scores_do_not_overflow() {
                 .unwrap();
         let mut batch = Batch::default();
         batch.push(&[0; 70], 0, &[0, 1, 2, 3, 4], 0);
-        let inputs = Inputs { qkv: &qkv, rotary: None, attention: &attention, slopes: None };
+        let inputs = Inputs { qkv: &qkv, rotary: None, query_scales: None, attention: &attention };
         let mut out = vec![0.0; 140];
         forward(run, inputs, &mut cache, 0, &batch, &mut out).unwrap();
         let expected: Vec<f32> = (0..70).flat_map(|at| [at as f32, 1.0]).collect();
@@ -318,7 +320,7 @@ fn what_does_not_fit_is_an_error() {
     let threads = Threads::new(1);
     let arena = Arena::new();
     let run = Run { level: Level::native(), threads: &threads, arena: &arena };
-    let good = Attention { heads: 1, kv_heads: 1, head_dim: 2, scale: 1.0, window: None };
+    let good = attention(1, 1, 2, None);
     let shape = CacheShape { layers: 1, kv_heads: 1, head_dim: 2, blocks: 2 };
     let mut cache = Cache::new(&shape, CacheType::F16).unwrap();
     let qkv = Numbers(4).take(17 * 6);
@@ -326,7 +328,7 @@ fn what_does_not_fit_is_an_error() {
         let mut batch = Batch::default();
         batch.push(&[0; 17], 0, table, 0);
         change(&mut batch);
-        let inputs = Inputs { qkv: &qkv, rotary: None, attention, slopes: None };
+        let inputs = Inputs { qkv: &qkv, rotary: None, query_scales: None, attention };
         forward(run, inputs, &mut cache, layer, &batch, &mut [0.0; 34]).is_ok()
     };
     assert!(attempt(&good, 0, &[1, 0], &|_| {}));
@@ -337,73 +339,12 @@ fn what_does_not_fit_is_an_error() {
     assert!(!attempt(&good, 0, &[1, 0], &|batch| batch.spans[0].start = usize::MAX - 3));
     assert!(!attempt(&good, 0, &[1, 0], &|batch| batch.spans[0].blocks = 0..3));
     for (heads, kv_heads, head_dim) in [(1, 1, 4), (1, 0, 2), (0, 1, 2), (3, 2, 2), (1, 1, 0), (2, 1, 1)] {
-        assert!(!attempt(&Attention { heads, kv_heads, head_dim, ..good }, 0, &[1, 0], &|_| {}));
+        let other = Attention { heads, kv_heads, head_dim, ..good.clone() };
+        assert!(!attempt(&other, 0, &[1, 0], &|_| {}));
     }
-}
-
-#[test]
-fn full_attention_sees_the_whole_span_and_nothing_else() {
-    let mut numbers = Numbers(6);
-    let (one, three) = (Threads::new(1), Threads::new(3));
-    for (heads, kv_heads, head_dim) in [(2, 2, 32), (3, 1, 24), (1, 1, 5)] {
-        let attention = attention(heads, kv_heads, head_dim, None);
-        let width = attention.qkv_width();
-        let lens = [70, 1, 16, 600];
-        let total = lens.iter().sum::<usize>();
-        let qkv = numbers.take(total * width);
-        let attend = |level: Level, threads: &Threads, qkv: &[f32], lens: &[usize]| {
-            let arena = Arena::new();
-            // What the arena lends has been used before.
-            arena.elements::<f32>(1 << 20).unwrap().as_mut_slice().fill(f32::NAN);
-            let mut batch = Batch::default();
-            lens.iter().for_each(|&len| batch.push(&vec![0; len], 0, &[], 0));
-            let mut out = vec![f32::NAN; batch.rows() * heads * head_dim];
-            let inputs = Inputs { qkv, rotary: None, attention: &attention, slopes: None };
-            full(Run { level, threads, arena: &arena }, inputs, &batch.spans, &mut out).unwrap();
-            out
-        };
-        let mut expected = None;
-        for level in Level::supported() {
-            for threads in [&one, &three] {
-                let together = attend(level, threads, &qkv, &lens);
-                let mut first = 0;
-                for len in lens {
-                    let alone = attend(level, threads, &qkv[first * width..(first + len) * width], &[len]);
-                    let of_row = heads * head_dim;
-                    assert!(bits(&alone) == bits(&together[first * of_row..(first + len) * of_row]));
-                    first += len;
-                }
-                assert!(bits(expected.get_or_insert(together.clone())) == bits(&together), "{level:?}");
-            }
-        }
-        let mut found = expected.unwrap().into_iter();
-        let mut first = 0;
-        for len in lens {
-            let rows = &qkv[first * width..(first + len) * width];
-            let part = |row: usize, at: usize| {
-                let at = row * width + at * head_dim;
-                rows[at..at + head_dim].iter().map(|&x| f64::from(x))
-            };
-            for (row, head) in (0..len).flat_map(|row| (0..heads).map(move |head| (row, head))) {
-                let kv_head = head / (heads / kv_heads);
-                let weight = |at: usize| {
-                    let dot: f64 = part(row, head).zip(part(at, heads + kv_head)).map(|(q, k)| q * k).sum();
-                    (dot * f64::from(attention.scale)).exp()
-                };
-                let weights: Vec<f64> = (0..len).map(weight).collect();
-                let sum: f64 = weights.iter().sum();
-                let mut exact = vec![0.0; head_dim];
-                for (at, weight) in weights.iter().enumerate() {
-                    let values = part(at, heads + kv_heads + kv_head);
-                    exact.iter_mut().zip(values).for_each(|(exact, v)| *exact += weight / sum * v);
-                }
-                for exact in exact {
-                    let found = f64::from(found.next().unwrap());
-                    assert!((exact - found).abs() < 4e-6, "{len} rows, row {row}: {exact} {found}");
-                }
-            }
-            first += len;
-        }
+    for (slopes, fits) in [(0, false), (1, true), (2, false)] {
+        let alibi = Some(vec![0.5; slopes].into());
+        assert_eq!(attempt(&Attention { alibi, ..good.clone() }, 0, &[1, 0], &|_| {}), fits);
     }
 }
 
@@ -411,13 +352,20 @@ fn full_attention_sees_the_whole_span_and_nothing_else() {
 #[cfg(feature = "candle")]
 #[test]
 fn candle_finds_the_same() {
-    use crate::backend::{Backend, candle::CandleBackend};
+    use crate::backend::{Backend, alibi_slopes, candle::CandleBackend};
     use candle_core::{Device, Tensor};
 
     let threads = Threads::new(2);
-    for (heads, kv_heads, head_dim, window) in [(4, 2, 64, None), (3, 1, 24, Some(12)), (2, 2, 80, Some(150))]
-    {
-        let attention = attention(heads, kv_heads, head_dim, window);
+    for (heads, kv_heads, head_dim, window, alibi) in [
+        (4, 2, 64, None, false),
+        (3, 1, 24, Some(12), false),
+        (2, 2, 80, Some(150), false),
+        (6, 2, 16, None, true),
+        (3, 3, 24, Some(140), true),
+        (1, 1, 8, None, true),
+    ] {
+        let alibi = alibi.then(|| alibi_slopes(heads, 8.0));
+        let attention = Attention { alibi, ..attention(heads, kv_heads, head_dim, window) };
         let total = 200;
         let qkv = Numbers(11).take(total * attention.qkv_width());
         let reference = CandleBackend::cpu();
@@ -425,7 +373,7 @@ fn candle_finds_the_same() {
         let mut batch = Batch::default();
         batch.push(&vec![0; total], 0, &(0..13).collect::<Vec<u32>>(), 0);
         for level in Level::supported() {
-            let feed = Feed::new(level, &threads, CacheType::F32, attention);
+            let feed = Feed::new(level, &threads, CacheType::F32, attention.clone());
             let rotary = reference.rotary(&feed.frequencies(), 1.0, &batch.positions).unwrap();
             let x = Tensor::from_slice(&qkv, (total, attention.qkv_width()), &Device::Cpu).unwrap();
             let mut cache = reference.new_cache(&shape).unwrap();
