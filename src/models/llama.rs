@@ -221,7 +221,7 @@ impl<'a> Finder<'a> {
         if let Some(bias) = bias {
             check_shape(bias, &[rows])?;
         }
-        Ok(MatrixPart { weight, bias, order })
+        Ok(MatrixPart::whole(weight).bias(bias).order(order))
     }
 
     fn source(&self, parts: &[MatrixPart<'a>], usage: MatrixUse) -> MatrixSource<'a> {
