@@ -9,7 +9,11 @@ pub mod batch;
 pub mod candle;
 pub mod cpu;
 mod error;
+pub mod pooling;
+pub mod routing;
 pub mod source;
+#[cfg(test)]
+pub(crate) mod tests;
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -17,11 +21,13 @@ use std::sync::Arc;
 pub use alibi::alibi_slopes;
 pub use batch::{BLOCK_TOKENS, Batch, Span};
 pub use error::BackendError;
+pub use pooling::Pooling;
+pub use routing::{Expert, ExpertGroups, Routing, Scoring};
 pub use source::{MatrixPart, MatrixProgress, MatrixSource, MatrixUse, RowOrder};
 
 use crate::weights::{Checkpoint, TensorInfo, WeightsError};
 
-/// The activation of a gated feed-forward network.
+/// The activation of a feed-forward network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Activation {
     /// `x * sigmoid(x)`, as in SwiGLU (Shazeer, 2020).
@@ -185,6 +191,38 @@ pub trait Backend: Send + Sync + 'static {
         epsilon: f32,
     ) -> Result<Self::Tensor, BackendError>;
 
+    /// `(x - mean(x)) / sqrt(variance(x) + epsilon) * weight + bias`, row by row, with the variance of the whole
+    /// population (Ba et al., 2016).
+    ///
+    /// # Errors
+    /// Widths that do not fit.
+    fn layer_norm(
+        &self,
+        x: &Self::Tensor,
+        weight: &Self::Vector,
+        bias: Option<&Self::Vector>,
+        epsilon: f32,
+    ) -> Result<Self::Tensor, BackendError>;
+
+    /// `residual += delta`, then the [`layer_norm`](Self::layer_norm) of the sum.
+    ///
+    /// # Errors
+    /// Widths that do not fit.
+    fn add_layer_norm(
+        &self,
+        residual: &mut Self::Tensor,
+        delta: &Self::Tensor,
+        weight: &Self::Vector,
+        bias: Option<&Self::Vector>,
+        epsilon: f32,
+    ) -> Result<Self::Tensor, BackendError>;
+
+    /// `min(max(x, -limit), limit)`, in place (`clip_qkv` of MPT and DBRX). NaN stays NaN.
+    ///
+    /// # Errors
+    /// A device that fails.
+    fn clip(&self, x: &mut Self::Tensor, limit: f32) -> Result<(), BackendError>;
+
     /// Cosines and sines of `position * frequency` for every row; computed once per step and used by every layer.
     /// `scale` multiplies both.
     ///
@@ -231,7 +269,20 @@ pub trait Backend: Send + Sync + 'static {
         attention: &Attention,
     ) -> Result<Self::Tensor, BackendError>;
 
-    /// `down(act(gate) * up)`, where `gate_up` stacks gate over up.
+    /// `down(act(up(x)))`, the network without a gate; biases belong to the matrices.
+    ///
+    /// # Errors
+    /// Widths that do not fit.
+    fn mlp(
+        &self,
+        x: &Self::Tensor,
+        up: &Self::Matrix,
+        down: &Self::Matrix,
+        activation: Activation,
+    ) -> Result<Self::Tensor, BackendError>;
+
+    /// `down(act(gate(x)) * up(x))`, where `gate_up` stacks gate over up (Shazeer, 2020). Where a checkpoint packs up
+    /// over gate, the parts of the source name the two ranges of rows in this order.
     ///
     /// # Errors
     /// Widths that do not fit.
@@ -243,11 +294,47 @@ pub trait Backend: Send + Sync + 'static {
         activation: Activation,
     ) -> Result<Self::Tensor, BackendError>;
 
+    /// A mixture of experts: every row goes through the [gated networks](Self::gated_mlp) of the experts that `routing`
+    /// chooses for it by the router's logits, `router(x)`; the result is the sum of their outputs by weight, in the
+    /// order of the experts. `correction` is added to the scores while experts are chosen, not to the weights.
+    ///
+    /// Logits are computed in `f32`. A NaN in them is one in the row's result and touches no other row. Besides the
+    /// result, memory for `top_k` rows of `3 * ffn + hidden` values is taken for each row of `x`.
+    ///
+    /// # Errors
+    /// Numbers of `routing` that contradict each other, or widths that do not fit.
+    fn mixture(
+        &self,
+        x: &Self::Tensor,
+        router: &Self::Matrix,
+        correction: Option<&Self::Vector>,
+        experts: &[Expert<Self::Matrix>],
+        routing: &Routing,
+        activation: Activation,
+    ) -> Result<Self::Tensor, BackendError>;
+
     /// Some rows of `x`, in the order given.
     ///
     /// # Errors
     /// A row out of range.
     fn select_rows(&self, x: &Self::Tensor, rows: &[u32]) -> Result<Self::Tensor, BackendError>;
+
+    /// One row for each text, `[spans.len(), width]`, from the rows that are its span.
+    ///
+    /// # Errors
+    /// A span without rows, or beyond those of `x`.
+    fn pool(
+        &self,
+        x: &Self::Tensor,
+        spans: &[Range<usize>],
+        pooling: Pooling,
+    ) -> Result<Self::Tensor, BackendError>;
+
+    /// `x / max(|x|, 1e-12)`, row by row, in place: rows of unit length. A row of zeros stays one.
+    ///
+    /// # Errors
+    /// A device that fails.
+    fn l2_normalize(&self, x: &mut Self::Tensor) -> Result<(), BackendError>;
 
     /// `residual + delta`.
     ///

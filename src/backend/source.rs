@@ -1,27 +1,41 @@
-//! Where a packed matrix comes from: tensors of a checkpoint, stacked, possibly with their rows in another order.
+//! Where a packed matrix comes from: tensors of a checkpoint or some of their rows, stacked, possibly in another order.
 
-use std::ops::{ControlFlow, Range};
+mod part;
+mod read;
+#[cfg(test)]
+mod tests;
 
-use crate::weights::{Checkpoint, TensorInfo, WeightsError};
+use std::ops::ControlFlow;
 
-/// The order of a tensor's rows relative to what the models expect.
+pub use part::MatrixPart;
+
+use super::BackendError;
+use crate::weights::Checkpoint;
+#[cfg(doc)]
+use crate::weights::WeightsError;
+
+/// How the rows of a matrix lie in its tensor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RowOrder {
-    /// As stored.
+    /// The tensor is `[out, in]`, its rows in the order that the models expect.
     AsStored,
-    /// Within each head of `head_dim` rows, the two halves are interleaved (GGUF's `llama` layout, made for rotary
-    /// embedding over neighbouring pairs); models rotate half-split pairs, so the rows are put back.
+    /// The tensor is `[out, in]`; within each head of `head_dim` rows, the two halves are interleaved (GGUF's `llama`
+    /// layout, made for rotary embedding over neighbouring pairs). Models rotate half-split pairs, so the rows are put
+    /// back.
     InterleavedHalves {
         /// Rows per head; even.
         head_dim: usize,
     },
+    /// The tensor is `[in, out]`: the matrix is its transpose. Not for block-quantized types, whose blocks lie along
+    /// the stored rows.
+    Transposed,
 }
 
 impl RowOrder {
-    /// The stored row that belongs at `row`.
+    /// The stored row (the stored column of a transposed tensor) that belongs at `row`.
     pub fn stored_row(self, row: usize) -> usize {
         match self {
-            Self::AsStored => row,
+            Self::AsStored | Self::Transposed => row,
             Self::InterleavedHalves { head_dim } => {
                 let (head, within) = (row / head_dim, row % head_dim);
                 let half = head_dim / 2;
@@ -45,17 +59,9 @@ pub enum MatrixUse {
     Rows,
     /// Both: a token embedding that is also the output head.
     RowsAndProduct,
-}
-
-/// One tensor of a stacked matrix.
-#[derive(Debug, Clone, Copy)]
-pub struct MatrixPart<'a> {
-    /// The weights, `[out, in]`.
-    pub weight: &'a TensorInfo,
-    /// The bias, `[out]`.
-    pub bias: Option<&'a TensorInfo>,
-    /// The order of the rows, of the weight and of the bias.
-    pub order: RowOrder,
+    /// Multiplied with activations to choose experts: kept as stored, whatever a backend does to other weights. It is
+    /// small, and a choice that flips changes more than any rounding.
+    Router,
 }
 
 /// A matrix to load.
@@ -72,70 +78,29 @@ pub struct MatrixSource<'a> {
 impl MatrixSource<'_> {
     /// Output rows of all parts together.
     pub fn rows(&self) -> usize {
-        self.parts.iter().map(|part| part.weight.rows()).sum()
-    }
-
-    /// Bytes of all weights in the files.
-    pub fn file_bytes(&self) -> u64 {
-        self.parts.iter().map(|part| part.weight.bytes()).sum()
+        self.parts.iter().fold(0, |rows, part| rows.saturating_add(part.outputs()))
     }
 
     /// Input width.
     pub fn cols(&self) -> usize {
-        self.parts.first().map_or(0, |part| part.weight.cols())
+        self.parts.first().map_or(0, MatrixPart::inputs)
     }
 
-    /// Reads the rows of one part, widened to `f32`, in the order the models expect.
+    /// Bytes of all weights in the files.
+    pub fn file_bytes(&self) -> u64 {
+        self.parts.iter().map(MatrixPart::file_bytes).sum()
+    }
+
+    /// Whether any part has a bias.
+    pub fn has_bias(&self) -> bool {
+        self.parts.iter().any(MatrixPart::has_bias)
+    }
+
+    /// Checks what can be known without reading: ranges, types, orders, widths, the lengths of biases.
     ///
     /// # Errors
-    /// What reading the tensor reports.
-    pub fn read_f32(
-        &self,
-        part: &MatrixPart<'_>,
-        rows: Range<usize>,
-        out: &mut [f32],
-    ) -> Result<(), WeightsError> {
-        match part.order {
-            RowOrder::AsStored => self.checkpoint.read_rows_f32(part.weight, rows, out),
-            order => {
-                // Stored rows of one head lie together: read whole heads, then put their rows in order.
-                let cols = part.weight.cols();
-                for (row, line) in rows.zip(out.chunks_exact_mut(cols.max(1))) {
-                    let stored = order.stored_row(row);
-                    self.checkpoint.read_rows_f32(part.weight, stored..stored + 1, line)?;
-                }
-                Ok(())
-            }
-        }
-    }
-
-    /// Reads a part's bias, in the order the models expect; zeros when it has none.
-    ///
-    /// # Errors
-    /// What reading the tensor reports.
-    pub fn read_bias(&self, part: &MatrixPart<'_>, out: &mut [f32]) -> Result<(), WeightsError> {
-        let Some(bias) = part.bias else {
-            out.fill(0.0);
-            return Ok(());
-        };
-        let mut stored = vec![0.0; out.len()];
-        self.checkpoint.read_rows_f32(bias, 0..bias.rows(), &mut stored)?;
-        for (row, value) in out.iter_mut().enumerate() {
-            *value = stored[part.order.stored_row(row)];
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn interleaved_halves_are_put_back() {
-        // Stored per head: 0, half, 1, half + 1, ...
-        let order = RowOrder::InterleavedHalves { head_dim: 6 };
-        let rows: Vec<usize> = (0..12).map(|row| order.stored_row(row)).collect();
-        assert_eq!(rows, [0, 2, 4, 1, 3, 5, 6, 8, 10, 7, 9, 11]);
+    /// What does not fit.
+    pub fn check(&self) -> Result<(), BackendError> {
+        self.parts.iter().try_for_each(|part| part.check(self.checkpoint, self.cols()))
     }
 }

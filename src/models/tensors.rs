@@ -5,7 +5,7 @@
 use std::ops::ControlFlow;
 
 use super::ModelError;
-use crate::backend::{Backend, BackendError, MatrixPart, MatrixSource, MatrixUse, RowOrder};
+use crate::backend::{Backend, BackendError, MatrixPart, MatrixSource, MatrixUse};
 use crate::weights::{Checkpoint, Format, LoadPhase, LoadProgress, TensorInfo, WeightsError};
 
 /// What the weights of a model are: a backend's, or nothing but their places.
@@ -192,7 +192,7 @@ impl<'a, 's, S: Store<'a>> Tensors<'a, 's, S> {
         if let Some(bias) = bias {
             check_shape(bias, &[rows])?;
         }
-        Ok(MatrixPart { weight, bias, order: RowOrder::AsStored })
+        Ok(MatrixPart::whole(weight).bias(bias))
     }
 
     /// A matrix to multiply with, of parts stacked along the output dimension.

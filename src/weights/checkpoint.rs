@@ -255,6 +255,37 @@ impl Checkpoint {
         file.read(out, offset)
     }
 
+    /// Reads some columns of some rows as they lie in the file, row by row, one positional read for each. `out` must have
+    /// room for exactly `rows.len() * columns.len()` elements.
+    ///
+    /// # Errors
+    /// As for [`Checkpoint::read_rows`], and [`WeightsError::Tensor`] for columns that the tensor does not have and for
+    /// types whose blocks are more than one element.
+    pub fn read_columns(
+        &self,
+        tensor: &TensorInfo,
+        rows: Range<usize>,
+        columns: Range<usize>,
+        out: &mut [u8],
+    ) -> Result<(), WeightsError> {
+        if columns == (0..tensor.cols()) {
+            return self.read_rows(tensor, rows, out);
+        }
+        let (file, offset, _) = self.locate(tensor, &rows)?;
+        let (dtype, cols) = (tensor.dtype(), tensor.cols());
+        if dtype.block_elements() != 1 || columns.start > columns.end || columns.end > cols {
+            let Range { start, end } = columns;
+            let problem = format!("columns {start}..{end} of {cols} cannot be read from {dtype} alone");
+            return Err(WeightsError::tensor(file.path(), tensor.name(), problem));
+        }
+        let (size, width) = (dtype.block_bytes(), columns.len() * dtype.block_bytes());
+        self.check_buffer(tensor, "bytes", rows.len() as u64 * width as u64, out.len())?;
+        for (row, out) in out.chunks_exact_mut(width.max(1)).enumerate() {
+            file.read(out, offset + ((row * cols + columns.start) * size) as u64)?;
+        }
+        Ok(())
+    }
+
     /// Reads whole rows and widens them to `f32`. `out` must have room for exactly `rows.len() * tensor.cols()`
     /// elements.
     ///

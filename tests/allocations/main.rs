@@ -8,6 +8,7 @@
 
 mod counting;
 mod model;
+mod operations;
 
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -19,6 +20,7 @@ use model_runtime::backend::cpu::{CacheType, Compute, CpuOptions};
 use model_runtime::engine::{
     Engine, EngineOptions, Executor, Flow, Outcome, Request, SampledToken, SamplingParams, Sink,
 };
+use operations::Operations;
 
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
@@ -37,6 +39,7 @@ fn main() {
     ] {
         let options = CpuOptions::default().threads(threads).compute(compute).cache(cache);
         steps_of_a_model(path, options.clone());
+        steps_of_operations(path, options.clone());
         steps_of_an_engine(path, options);
         println!("{path}, {compute:?}, {cache:?}, {threads} threads: no allocation in {COUNTED} steps");
     }
@@ -53,6 +56,18 @@ fn steps_of_a_model(path: &str, options: CpuOptions) {
         }
         computed.compute();
         stop("a step of the model");
+    }
+}
+
+/// Experts, encoders' norms and networks, pooling.
+fn steps_of_operations(path: &str, options: CpuOptions) {
+    let mut operations = Operations::load(path, options);
+    for step in 0..WARM + COUNTED {
+        if step >= WARM {
+            start();
+        }
+        operations.compute(step);
+        stop("a step of operations");
     }
 }
 

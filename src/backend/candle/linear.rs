@@ -24,7 +24,7 @@ pub struct Matrix {
 /// Bytes that [`Matrix::load`] keeps.
 pub(super) fn bytes(source: &MatrixSource<'_>) -> u64 {
     let rows = source.rows().max(MIN_OUTPUTS) as u64;
-    let bias = if source.parts.iter().any(|part| part.bias.is_some()) { source.rows() as u64 } else { 0 };
+    let bias = if source.has_bias() { source.rows() as u64 } else { 0 };
     4 * (rows * source.cols() as u64 + bias)
 }
 
@@ -34,6 +34,7 @@ impl Matrix {
         device: &Device,
         progress: &mut MatrixProgress<'_>,
     ) -> Result<Self, BackendError> {
+        source.check()?;
         let (outputs, width) = (source.rows(), source.cols());
         let elements = outputs.max(MIN_OUTPUTS) * width;
         let mut values = Vec::new();
@@ -45,30 +46,20 @@ impl Matrix {
         let step = (LOAD_BYTES / 4 / width.max(1)).max(1);
         let (mut first, mut done_bytes) = (0, 0);
         for part in &source.parts {
-            let (rows, found) = (part.weight.rows(), part.weight.cols());
-            if found != width {
-                return Err(BackendError::Shape {
-                    operation: "load",
-                    what: "input width",
-                    found,
-                    expected: width,
-                });
-            }
+            let rows = part.outputs();
             for start in (0..rows).step_by(step) {
                 let end = rows.min(start + step);
                 let out = &mut values[(first + start) * width..(first + end) * width];
                 source.read_f32(part, start..end, out)?;
-                let bytes_of = |rows: usize| part.weight.row_bytes().unwrap_or(0) * rows as u64;
-                report(progress, done_bytes + bytes_of(end))?;
+                report(progress, done_bytes + part.row_bytes().unwrap_or(0) as u64 * end as u64)?;
             }
             source.read_bias(part, &mut bias[first..first + rows])?;
             first += rows;
-            done_bytes += part.weight.bytes();
+            done_bytes += part.file_bytes();
         }
-        let has_bias = source.parts.iter().any(|part| part.bias.is_some());
         Ok(Self {
             weight: Tensor::from_vec(values, (elements / width.max(1), width), device)?,
-            bias: if has_bias { Some(Tensor::from_vec(bias, outputs, device)?) } else { None },
+            bias: if source.has_bias() { Some(Tensor::from_vec(bias, outputs, device)?) } else { None },
             outputs,
         })
     }
@@ -79,6 +70,11 @@ impl Matrix {
         let outputs = weight.dim(0)?;
         let weight = weight.pad_with_zeros(0, 0, MIN_OUTPUTS.saturating_sub(outputs))?;
         Ok(Self { weight, bias: None, outputs })
+    }
+
+    /// Rows of the matrix.
+    pub(super) fn outputs(&self) -> usize {
+        self.outputs
     }
 
     /// `x W^T + b` for `x` of shape `[rows, in]`.

@@ -9,6 +9,8 @@
 mod attention;
 mod cache;
 mod linear;
+mod mixture;
+mod rows;
 
 use std::ops::Range;
 
@@ -17,7 +19,10 @@ use candle_core::{D, DType, Device, Tensor};
 pub use cache::Cache;
 pub use linear::Matrix;
 
-use super::{Activation, Attention, Backend, BackendError, Batch, CacheShape, MatrixProgress, MatrixSource};
+use super::{
+    Activation, Attention, Backend, BackendError, Batch, CacheShape, Expert, MatrixProgress, MatrixSource,
+    Pooling, Routing,
+};
 use crate::weights::{Checkpoint, TensorInfo};
 
 /// Computes with candle-core.
@@ -64,6 +69,7 @@ impl Backend for CandleBackend {
     }
 
     fn matrix_bytes(&self, source: &MatrixSource<'_>) -> Result<u64, BackendError> {
+        source.check()?;
         Ok(linear::bytes(source))
     }
 
@@ -99,9 +105,7 @@ impl Backend for CandleBackend {
     }
 
     fn rms_norm(&self, x: &Tensor, weight: &Tensor, epsilon: f32) -> Result<Tensor, BackendError> {
-        let mean_square = x.sqr()?.mean_keepdim(D::Minus1)?;
-        let scale = (mean_square + f64::from(epsilon))?.sqrt()?;
-        Ok(x.broadcast_div(&scale)?.broadcast_mul(weight)?)
+        rows::rms_norm(x, weight, epsilon)
     }
 
     fn add_rms_norm(
@@ -113,6 +117,33 @@ impl Backend for CandleBackend {
     ) -> Result<Tensor, BackendError> {
         *residual = (&*residual + delta)?;
         self.rms_norm(residual, weight, epsilon)
+    }
+
+    fn layer_norm(
+        &self,
+        x: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        epsilon: f32,
+    ) -> Result<Tensor, BackendError> {
+        rows::layer_norm(x, weight, bias, epsilon)
+    }
+
+    fn add_layer_norm(
+        &self,
+        residual: &mut Tensor,
+        delta: &Tensor,
+        weight: &Tensor,
+        bias: Option<&Tensor>,
+        epsilon: f32,
+    ) -> Result<Tensor, BackendError> {
+        *residual = (&*residual + delta)?;
+        self.layer_norm(residual, weight, bias, epsilon)
+    }
+
+    fn clip(&self, x: &mut Tensor, limit: f32) -> Result<(), BackendError> {
+        *x = x.clamp(-limit, limit)?;
+        Ok(())
     }
 
     fn rotary(&self, frequencies: &[f32], scale: f32, positions: &[u32]) -> Result<Rotary, BackendError> {
@@ -148,6 +179,16 @@ impl Backend for CandleBackend {
         attention::encoder(qkv, rotary, texts, query_scales, attention)
     }
 
+    fn mlp(
+        &self,
+        x: &Tensor,
+        up: &Matrix,
+        down: &Matrix,
+        activation: Activation,
+    ) -> Result<Tensor, BackendError> {
+        down.apply(&rows::activate(&up.apply(x)?, activation)?)
+    }
+
     fn gated_mlp(
         &self,
         x: &Tensor,
@@ -158,12 +199,20 @@ impl Backend for CandleBackend {
         let both = gate_up.apply(x)?;
         let width = both.dim(D::Minus1)? / 2;
         let gate = both.narrow(D::Minus1, 0, width)?.contiguous()?;
-        let gate = match activation {
-            Activation::Silu => gate.silu()?,
-            Activation::GeluTanh => gate.gelu()?,
-            Activation::GeluErf => gate.gelu_erf()?,
-        };
+        let gate = rows::activate(&gate, activation)?;
         down.apply(&(gate * both.narrow(D::Minus1, width, width)?)?)
+    }
+
+    fn mixture(
+        &self,
+        x: &Tensor,
+        router: &Matrix,
+        correction: Option<&Tensor>,
+        experts: &[Expert<Matrix>],
+        routing: &Routing,
+        activation: Activation,
+    ) -> Result<Tensor, BackendError> {
+        mixture::forward(self, x, router, correction, experts, routing, activation)
     }
 
     fn select_rows(&self, x: &Tensor, rows: &[u32]) -> Result<Tensor, BackendError> {
@@ -171,6 +220,15 @@ impl Backend for CandleBackend {
             return Ok(x.clone());
         }
         linear::select(x, rows, "select_rows")
+    }
+
+    fn pool(&self, x: &Tensor, spans: &[Range<usize>], pooling: Pooling) -> Result<Tensor, BackendError> {
+        rows::pool(x, spans, pooling)
+    }
+
+    fn l2_normalize(&self, x: &mut Tensor) -> Result<(), BackendError> {
+        *x = rows::l2_normalize(x)?;
+        Ok(())
     }
 
     fn add(&self, residual: &Tensor, delta: &Tensor) -> Result<Tensor, BackendError> {

@@ -178,8 +178,8 @@ fn a_matrix_is_its_parts_stacked_with_biases_and_rows_in_order() {
     let source = MatrixSource {
         checkpoint: &checkpoint,
         parts: vec![
-            MatrixPart { weight: tensor("a.weight"), bias: Some(tensor("a.bias")), order },
-            MatrixPart { weight: tensor("b.weight"), bias: None, order: RowOrder::AsStored },
+            MatrixPart::whole(tensor("a.weight")).bias(Some(tensor("a.bias"))).order(order),
+            MatrixPart::whole(tensor("b.weight")),
         ],
         usage: MatrixUse::Product,
     };

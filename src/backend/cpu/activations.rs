@@ -1,9 +1,10 @@
 //! Activations rounded to int8, in the order in which a kernel reads them.
 //!
-//! Rows are cut into tiles of equal height. In a tile, what belongs to the same inputs lies side by side for all rows,
+//! The rows that one matrix multiplies are cut into tiles of equal height. In a tile, what belongs to the same inputs lies side by side for all rows,
 //! so that the inner loop of a kernel has one pointer and constant distances. A tile that is not full ends with rows
 //! of zeros.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::buffer::{Arena, Elements};
@@ -13,35 +14,58 @@ use super::threads::SharedMut;
 use crate::backend::BackendError;
 
 /// Int8 activations of some rows.
+///
+/// Consecutive rows that are multiplied with the same weights are a *run*, named by its range: each run is tiled on its
+/// own. Where a run lies follows from its range alone, so runs need no table.
 pub(super) struct Int8Activations {
     form: Form,
     groups: usize,
-    height: usize,
-    tiles: usize,
     q: Elements<i8>,
     scales: Elements<f32>,
     side: Elements<i32>,
 }
 
+/// Where a run lies.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Rows of its tiles.
+    height: usize,
+    /// Rows before it, those that fill up tiles included.
+    first: usize,
+    /// Tiles before it, at most.
+    tiles: usize,
+}
+
+impl Place {
+    /// A run of `n` rows takes at most `n + (n - 1) / max_height` rows of at most `n` tiles: this leaves every run
+    /// before this one enough of both.
+    fn of(form: Form, run: &Range<usize>) -> Self {
+        let first = run.start + run.start / form.max_height;
+        Self { height: form.height(run.len()), first, tiles: run.start }
+    }
+
+    /// The first byte of a tile.
+    fn tile(self, tile: usize, groups: usize) -> usize {
+        let before = self.first * groups * GROUP + self.tiles * Int8Rows::tile_bytes(0, groups);
+        before + tile * Int8Rows::tile_bytes(self.height, groups)
+    }
+}
+
 impl Int8Activations {
-    /// Room for `rows` rows of `groups` groups; the content is whatever was there before.
+    /// Room for `rows` rows of `groups` groups, in whatever runs; the content is whatever was there before.
     pub(super) fn new(
         arena: &Arc<Arena>,
         form: Form,
         rows: usize,
         groups: usize,
     ) -> Result<Self, BackendError> {
-        let height = form.height(rows);
-        let tiles = rows.div_ceil(height);
-        let tile_bytes = Int8Rows::tile_bytes(height, groups);
+        let all = Place::of(form, &(rows..rows));
         Ok(Self {
             form,
             groups,
-            height,
-            tiles,
-            q: arena.elements(tiles * tile_bytes)?,
-            scales: arena.elements(tiles * height * groups / form.shared)?,
-            side: arena.elements(tiles * height * form.words(groups))?,
+            q: arena.elements(all.tile(0, groups))?,
+            scales: arena.elements(all.first * groups / form.shared)?,
+            side: arena.elements(all.first * form.words(groups))?,
         })
     }
 
@@ -50,21 +74,18 @@ impl Int8Activations {
         self.form
     }
 
-    /// Rows that there is room for: those of all tiles.
-    pub(super) fn capacity(&self) -> usize {
-        self.tiles * self.height
-    }
-
-    /// Rows from `first` on, the first of a tile.
-    pub(super) fn rows_from(&self, first: usize) -> Int8Rows {
-        let tile = first / self.height;
-        debug_assert_eq!(tile * self.height, first);
+    /// Rows of a run from its row `from` on, the first of a tile.
+    pub(super) fn rows_from(&self, run: &Range<usize>, from: usize) -> Int8Rows {
+        let place = Place::of(self.form, run);
+        let tile = from / place.height;
+        debug_assert_eq!(tile * place.height, from);
+        let first = place.first + from;
         Int8Rows {
-            q: self.q.as_slice()[tile * Int8Rows::tile_bytes(self.height, self.groups)..].as_ptr(),
+            q: self.q.as_slice()[place.tile(tile, self.groups)..].as_ptr(),
             scales: self.scales.as_slice()[first * (self.groups / self.form.shared)..].as_ptr(),
             side: self.side.as_slice()[first * self.form.words(self.groups)..].as_ptr(),
             groups: self.groups,
-            height: self.height,
+            height: place.height,
         }
     }
 
@@ -73,7 +94,6 @@ impl Int8Activations {
         Writer {
             form: self.form,
             groups: self.groups,
-            height: self.height,
             q: SharedMut::new(self.q.as_mut_slice().as_mut_ptr()),
             scales: SharedMut::new(self.scales.as_mut_slice().as_mut_ptr()),
             side: SharedMut::new(self.side.as_mut_slice().as_mut_ptr()),
@@ -86,37 +106,57 @@ impl Int8Activations {
 pub(super) struct Writer {
     form: Form,
     groups: usize,
-    height: usize,
     q: SharedMut<i8>,
     scales: SharedMut<f32>,
     side: SharedMut<i32>,
 }
 
 impl Writer {
+    /// Writes the rows of one run.
+    pub(super) fn run(self, run: &Range<usize>) -> RunWriter {
+        RunWriter { writer: self, place: Place::of(self.form, run), rows: run.len() }
+    }
+}
+
+/// Writes the rows of one run, numbered from its first.
+#[derive(Clone, Copy)]
+pub(super) struct RunWriter {
+    writer: Writer,
+    place: Place,
+    rows: usize,
+}
+
+impl RunWriter {
+    /// Rows that the tiles of the run hold: those beyond its own must be zeros.
+    pub(super) fn capacity(self) -> usize {
+        self.rows.next_multiple_of(self.place.height)
+    }
+
     /// Writes a row: its integers, a scale per group and the sums of half groups.
     ///
     /// # Safety
     /// The row is below the capacity, nobody else writes it meanwhile, and the activations still exist.
     pub(super) unsafe fn row(self, row: usize, q: &[i8], scales: &[f32], sums: &[i32]) {
-        let Self { form, groups, height, .. } = self;
-        let (tile, within) = (row / height, row % height);
-        let q_first = tile * Int8Rows::tile_bytes(height, groups) + within * GROUP;
+        let Self { writer: Writer { form, groups, .. }, place, .. } = self;
+        let (height, (tile, within)) = (place.height, (row / place.height, row % place.height));
+        let q_first = place.tile(tile, groups) + within * GROUP;
         for (group, q) in q.chunks_exact(GROUP).take(groups).enumerate() {
             // SAFETY: every row has its own bytes in each group of its tile.
-            unsafe { self.q.slice(q_first + group * height * GROUP, GROUP) }.copy_from_slice(q);
+            unsafe { self.writer.q.slice(q_first + group * height * GROUP, GROUP) }.copy_from_slice(q);
         }
         let blocks = groups / form.shared;
         for (block, scales) in scales.chunks_exact(form.shared).take(blocks).enumerate() {
+            let at = place.first * blocks + (tile * blocks + block) * height + within;
             // SAFETY: and a scale in each block.
-            let to = unsafe { self.scales.slice((tile * blocks + block) * height + within, 1) };
+            let to = unsafe { self.writer.scales.slice(at, 1) };
             to.copy_from_slice(&scales[..1]);
         }
         let words = form.words(form.shared);
-        let blocks = sums.chunks_exact(2 * form.shared).zip(scales.chunks_exact(form.shared));
-        for (block, (sums, scales)) in blocks.take(groups / form.shared).enumerate() {
-            let first = ((tile * (groups / form.shared) + block) * height + within) * words;
+        let sums = sums.chunks_exact(2 * form.shared).zip(scales.chunks_exact(form.shared));
+        for (block, (sums, scales)) in sums.take(blocks).enumerate() {
+            let at = place.first * blocks + (tile * blocks + block) * height + within;
             // SAFETY: and its words.
-            let to = unsafe { self.side.slice(first, words) };
+            let to = unsafe { self.writer.side.slice(at * words, words) };
             form.side.write(sums, scales[0], to);
         }
     }
@@ -126,20 +166,20 @@ impl Writer {
     /// # Safety
     /// As for [`row`](Self::row).
     pub(super) unsafe fn zeros(self, row: usize) {
-        let Self { form, groups, height, .. } = self;
-        let (tile, within) = (row / height, row % height);
+        let Self { writer: Writer { form, groups, .. }, place, .. } = self;
+        let (height, (tile, within)) = (place.height, (row / place.height, row % place.height));
         let (blocks, words) = (groups / form.shared, form.words(form.shared));
-        let q_first = tile * Int8Rows::tile_bytes(height, groups) + within * GROUP;
+        let q_first = place.tile(tile, groups) + within * GROUP;
         for group in 0..groups {
             // SAFETY: as for other rows.
-            unsafe { self.q.slice(q_first + group * height * GROUP, GROUP) }.fill(0);
+            unsafe { self.writer.q.slice(q_first + group * height * GROUP, GROUP) }.fill(0);
         }
         for block in 0..blocks {
-            let at = (tile * blocks + block) * height + within;
+            let at = place.first * blocks + (tile * blocks + block) * height + within;
             // SAFETY: as for other rows.
-            unsafe { self.scales.slice(at, 1) }.fill(0.0);
+            unsafe { self.writer.scales.slice(at, 1) }.fill(0.0);
             // SAFETY: as for other rows.
-            unsafe { self.side.slice(at * words, words) }.fill(0);
+            unsafe { self.writer.side.slice(at * words, words) }.fill(0);
         }
     }
 }

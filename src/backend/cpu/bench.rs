@@ -73,8 +73,8 @@ impl Case {
                 let groups = cols / pack::GROUP;
                 let mut int8 = Int8Activations::new(&Arena::new(), kernel.form, rows, groups)?;
                 let (q, scales, sums) = (vec![0x2c; cols], vec![0.01; groups], vec![0x2c * 16; 2 * groups]);
-                let writer = int8.writer();
-                for row in 0..int8.capacity() {
+                let writer = int8.writer().run(&(0..rows));
+                for row in 0..writer.capacity() {
                     // SAFETY: rows within the capacity, one after the other.
                     unsafe { writer.row(row, &q, &scales, &sums) };
                 }
@@ -109,7 +109,9 @@ impl Case {
                 Kind::Int8 => {
                     if let (Some(kernel), Some(x)) = ((self.kernels.int8)(self.dtype), &self.int8) {
                         // SAFETY: whole panels and rows of `cols` inputs, and outputs for all of them.
-                        unsafe { (kernel.panels)(panel, panels, &x.rows_from(0), rows, out, width) };
+                        unsafe {
+                            (kernel.panels)(panel, panels, &x.rows_from(&(0..rows), 0), rows, out, width)
+                        };
                     }
                 }
                 Kind::Float => {

@@ -123,6 +123,8 @@ unsafe impl Element for f32 {}
 // SAFETY: plain numbers.
 unsafe impl Element for i32 {}
 // SAFETY: plain numbers.
+unsafe impl Element for u32 {}
+// SAFETY: plain numbers.
 unsafe impl Element for u16 {}
 // SAFETY: plain numbers.
 unsafe impl Element for i8 {}

@@ -1,9 +1,11 @@
-//! The product of activations with a packed matrix, for every number of rows.
+//! The product of activations with a packed matrix, for every number of rows; and many such products at once, each of
+//! some of the rows with a matrix of its own, as the experts of a mixture are.
 //!
-//! The work is cut into tasks of consecutive panels. A task walks through the rows in blocks that stay in the second
+//! The work of all products is cut into tasks of consecutive panels, one list for all threads. A task walks through the rows in blocks that stay in the second
 //! level cache while all its panels pass by; inside, the kernels keep register tiles. Neither the cut nor the blocks
 //! touch the order in which a single output is summed.
 
+mod groups;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +19,9 @@ use super::threads::{SharedMut, Threads};
 use crate::backend::BackendError;
 use crate::weights::DType;
 
+pub(super) use groups::{Group, Groups};
+
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Bytes of activations that a task keeps in the second level cache, where it has all of the smallest in use.
@@ -31,7 +36,11 @@ const TASKS_PER_THREAD: usize = 6;
 /// Multiply-adds below which a product is not worth a second thread: it would be done before the others have begun.
 const MIN_SPREAD: usize = 1 << 17;
 
+/// What a panel costs beyond its products, in rows: about as long as those take, it is read from memory.
+const READING_ROWS: usize = 4;
+
 /// What a product is computed with.
+#[derive(Clone, Copy)]
 pub(super) struct Gemm<'a> {
     pub(super) kernels: &'a Kernels,
     pub(super) threads: &'a Threads,
@@ -64,53 +73,98 @@ enum Kernel {
     Widened(FloatPanels),
 }
 
+/// Activations in every form that the parts of some matrices want.
+struct Inputs<'a> {
+    x: &'a Tensor,
+    spaced: Option<SpacedActivations>,
+    int8: Int8Forms,
+    bf16: Option<Bf16Activations>,
+}
+
 impl Gemm<'_> {
     /// `x W^T + b`, `[rows, outputs]`.
     pub(super) fn multiply(&self, x: &Tensor, matrix: &PackedMatrix) -> Result<Tensor, BackendError> {
-        if x.width() != matrix.cols() {
-            let (found, expected) = (x.width(), matrix.cols());
-            return Err(BackendError::Shape { operation: "linear", what: "input width", found, expected });
-        }
-        let mut out = self.arena.tensor(x.rows(), matrix.rows())?;
-        let any = |wanted: fn(&Kernel) -> bool| {
-            matrix.parts().iter().any(|part| wanted(&self.kernel(part.dtype())))
-        };
-        let int8 = self.to_int8(x, matrix)?;
-        let bf16 = any(|kernel| matches!(kernel, Kernel::Bf16(_)));
-        let bf16 = if bf16 { Some(self.to_bf16(x)?) } else { None };
-        let floats = any(|kernel| matches!(kernel, Kernel::Float(_) | Kernel::Widened(_)));
-        let meets = x.rows() > 1 && x.width().is_multiple_of(MEETING);
-        let spaced = if floats && meets { Some(self.to_spaced(x)?) } else { None };
+        let all = Group { matrix: 0, first: 0, rows: x.rows() as u32 };
+        self.multiply_groups(x, &Groups { groups: &[all], matrix: &|_| matrix, source: None })
+    }
+
+    /// `x W^T + b` for the rows of each group with its own matrix, `[rows of all groups, outputs]`.
+    pub(super) fn multiply_groups(&self, x: &Tensor, groups: &Groups<'_>) -> Result<Tensor, BackendError> {
+        let (rows, outputs) = (groups.rows(), groups.outputs(x)?);
+        let mut out = self.arena.tensor(rows, outputs)?;
+        let inputs = self.inputs(x, groups)?;
         // One panel in `f32` for each thread.
-        let wide = x.width() * PANEL;
-        let widened = any(|kernel| matches!(kernel, Kernel::Widened(_)));
-        let mut scratch =
-            self.arena.elements::<f32>(if widened { wide * self.threads.count() } else { 0 })?;
+        let widened = groups.parts().any(|part| matches!(self.kernel(part.dtype()), Kernel::Widened(_)));
+        let wide = if widened { x.width() * PANEL } else { 0 };
+        let mut scratch = self.arena.elements::<f32>(wide * self.threads.count())?;
         let scratch = SharedMut::new(scratch.as_mut_slice().as_mut_ptr());
 
-        let panels: usize = matrix.parts().iter().map(PackedPart::panels).sum();
-        let spread = x.rows().saturating_mul(x.width()).saturating_mul(matrix.rows()) >= MIN_SPREAD;
+        let spread = rows.saturating_mul(x.width()).saturating_mul(outputs) >= MIN_SPREAD;
         let tasks = if spread { self.threads.count() * TASKS_PER_THREAD } else { 1 };
-        let per_task = panels.div_ceil(tasks).max(1).next_multiple_of(2);
+        // Tasks of equal cost: the more rows a group has, the fewer panels.
+        let cost = |group: Group| group.rows as usize + READING_ROWS;
+        let panels = |matrix: &PackedMatrix| matrix.parts().iter().map(PackedPart::panels).sum::<usize>();
+        let total: usize =
+            groups.groups.iter().map(|group| panels(groups.matrix_of(*group)) * cost(*group)).sum();
+        let share = total.div_ceil(tasks);
         let tasks = || {
-            matrix.parts().iter().flat_map(move |part| {
-                let starts = (0..part.panels()).step_by(per_task);
-                starts.map(move |first| (part, first, per_task.min(part.panels() - first)))
+            groups.groups.iter().flat_map(move |&group| {
+                let matrix = groups.matrix_of(group);
+                let per_task = share.div_ceil(cost(group)).max(1).next_multiple_of(2);
+                matrix.parts().iter().flat_map(move |part| {
+                    let starts = (0..part.panels()).step_by(per_task);
+                    starts.map(move |first| (group, part, first, per_task.min(part.panels() - first)))
+                })
             })
         };
-        let out_stride = matrix.rows();
         let target = SharedMut::new(out.as_mut_slice().as_mut_ptr());
-        self.threads.run_numbered(tasks().count(), &|thread, task| {
-            let Some((part, first, panels)) = tasks().nth(task) else { return };
-            let (kernel, float_chunk) = (self.kernel(part.dtype()), self.kernels.float_chunk);
-            let (int8, bf16, spaced) = (&int8, bf16.as_ref(), spaced.as_ref());
+        let run = |thread: usize, task: usize| {
+            let Some((group, part, first, panels)) = tasks().nth(task) else { return };
+            let (kernel, rows) = (self.kernel(part.dtype()), group.range());
+            let float_chunk = self.kernels.float_chunk;
             // SAFETY: every thread has its own part of the scratch, which is empty when no kernel widens.
-            let wide =
-                unsafe { scratch.slice(thread * wide * usize::from(widened), wide * usize::from(widened)) };
-            Job { x, spaced, int8, bf16, part, kernel, float_chunk, first, panels, target, out_stride }
-                .run(matrix.bias(), wide);
-        });
+            let wide = unsafe { scratch.slice(thread * wide, wide) };
+            Job {
+                inputs: &inputs,
+                rows,
+                part,
+                kernel,
+                float_chunk,
+                first,
+                panels,
+                target,
+                out_stride: outputs,
+            }
+            .run(groups.matrix_of(group).bias(), wide);
+        };
+        let count = tasks().count();
+        if spread {
+            self.threads.run_numbered(count, &run)
+        } else {
+            (0..count).for_each(|task| run(0, task))
+        }
         Ok(out)
+    }
+
+    /// The rows of the groups in every form that their matrices want.
+    fn inputs<'x>(&self, x: &'x Tensor, groups: &Groups<'_>) -> Result<Inputs<'x>, BackendError> {
+        let mut inputs = Inputs { x, spaced: None, int8: Int8Forms::default(), bf16: None };
+        let meets = x.rows() > 1 && x.width().is_multiple_of(MEETING);
+        for part in groups.parts() {
+            match self.kernel(part.dtype()) {
+                Kernel::Int8(Int8Kernel { form, .. }) if inputs.int8.find(form).is_none() => {
+                    inputs.int8.push(self.to_form(x, groups, form)?);
+                }
+                Kernel::Bf16(_) if inputs.bf16.is_none() => inputs.bf16 = Some(self.to_bf16(x, groups)?),
+                Kernel::Float(_) | Kernel::Widened(_)
+                    if inputs.spaced.is_none() && (meets || groups.source.is_some()) =>
+                {
+                    inputs.spaced = Some(self.to_spaced(x, groups)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(inputs)
     }
 
     fn kernel(&self, dtype: DType) -> Kernel {
@@ -128,72 +182,63 @@ impl Gemm<'_> {
         }
     }
 
-    /// The activations in every form that a part of the matrix wants.
-    fn to_int8(&self, x: &Tensor, matrix: &PackedMatrix) -> Result<Int8Forms, BackendError> {
-        let mut forms = Int8Forms::default();
-        for part in matrix.parts() {
-            if let Kernel::Int8(Int8Kernel { form, .. }) = self.kernel(part.dtype())
-                && forms.find(form).is_none()
-            {
-                forms.push(self.to_form(x, form)?);
-            }
-        }
-        Ok(forms)
-    }
-
-    fn to_form(&self, x: &Tensor, form: Form) -> Result<Int8Activations, BackendError> {
+    fn to_form(&self, x: &Tensor, of: &Groups<'_>, form: Form) -> Result<Int8Activations, BackendError> {
         let (width, groups) = (x.width(), x.width() / GROUP);
-        let mut activations = Int8Activations::new(self.arena, form, x.rows(), groups)?;
+        let mut activations = Int8Activations::new(self.arena, form, of.rows(), groups)?;
         // Each thread rounds a row at a time, from where it is put between its neighbours.
         let threads = self.threads.count();
         let mut q = self.arena.elements::<i8>(threads * width)?;
         let mut scales = self.arena.elements::<f32>(threads * groups)?;
         let mut sums = self.arena.elements::<i32>(threads * groups * 2)?;
-        let capacity = activations.capacity();
         let writer = activations.writer();
         let (q, scales, sums) = (
             SharedMut::new(q.as_mut_slice().as_mut_ptr()),
             SharedMut::new(scales.as_mut_slice().as_mut_ptr()),
             SharedMut::new(sums.as_mut_slice().as_mut_ptr()),
         );
-        self.rows(capacity, width, &|thread, row| {
-            if row >= x.rows() {
-                // SAFETY: each row is handled once.
-                return unsafe { writer.zeros(row) };
-            }
+        self.rows(of.rows(), width, &|thread, row| {
+            let Some(run) = of.group_of(row).map(Group::range) else { return };
             // SAFETY: every thread has its own part of each of the three blocks.
             let q = unsafe { q.slice(thread * width, width) };
             // SAFETY: as above.
             let scales = unsafe { scales.slice(thread * groups, groups) };
             // SAFETY: as above.
             let sums = unsafe { sums.slice(thread * groups * 2, groups * 2) };
-            (self.kernels.quantize)(x.row(row), form.shared, q, scales, sums);
+            (self.kernels.quantize)(x.row(of.source_of(row)), form.shared, q, scales, sums);
+            let writer = writer.run(&run);
             // SAFETY: each row is handled once.
-            unsafe { writer.row(row, q, scales, sums) };
+            unsafe { writer.row(row - run.start, q, scales, sums) };
+            if row + 1 == run.end {
+                for empty in run.len()..writer.capacity() {
+                    // SAFETY: with the last row of its run, once.
+                    unsafe { writer.zeros(empty) };
+                }
+            }
         });
         Ok(activations)
     }
 
-    fn to_spaced(&self, x: &Tensor) -> Result<SpacedActivations, BackendError> {
+    fn to_spaced(&self, x: &Tensor, of: &Groups<'_>) -> Result<SpacedActivations, BackendError> {
         let width = x.width();
-        let stride = width + 16;
-        let mut values = self.arena.elements::<f32>(x.rows() * stride)?;
+        let stride = if width.is_multiple_of(MEETING) { width + 16 } else { width };
+        let mut values = self.arena.elements::<f32>(of.rows() * stride)?;
         let target = SharedMut::new(values.as_mut_slice().as_mut_ptr());
-        self.rows(x.rows(), width, &|_, row| {
+        self.rows(of.rows(), width, &|_, row| {
             // SAFETY: every row has its own part of the block, and each row is handled once.
-            unsafe { target.slice(row * stride, width) }.copy_from_slice(x.row(row));
+            unsafe { target.slice(row * stride, width) }.copy_from_slice(x.row(of.source_of(row)));
         });
         Ok(SpacedActivations { values, stride })
     }
 
-    fn to_bf16(&self, x: &Tensor) -> Result<Bf16Activations, BackendError> {
+    fn to_bf16(&self, x: &Tensor, of: &Groups<'_>) -> Result<Bf16Activations, BackendError> {
         let width = x.width().next_multiple_of(2);
         let stride = width.next_multiple_of(32) + 32;
-        let mut values = self.arena.elements::<u16>(x.rows() * stride)?;
+        let mut values = self.arena.elements::<u16>(of.rows() * stride)?;
         let target = SharedMut::new(values.as_mut_slice().as_mut_ptr());
-        self.rows(x.rows(), x.width(), &|_, row| {
+        self.rows(of.rows(), x.width(), &|_, row| {
+            let from = x.row(of.source_of(row));
             // SAFETY: every row has its own part of the block, and each row is handled once.
-            (self.kernels.to_bf16)(x.row(row), unsafe { target.slice(row * stride, width) });
+            (self.kernels.to_bf16)(from, unsafe { target.slice(row * stride, width) });
         });
         Ok(Bf16Activations { values, stride })
     }
@@ -229,12 +274,11 @@ impl Int8Forms {
     }
 }
 
-/// Some panels of one part, for all rows.
+/// Some panels of one part, for the rows of one group.
 struct Job<'a> {
-    x: &'a Tensor,
-    spaced: Option<&'a SpacedActivations>,
-    int8: &'a Int8Forms,
-    bf16: Option<&'a Bf16Activations>,
+    inputs: &'a Inputs<'a>,
+    /// The group's rows among all.
+    rows: Range<usize>,
     part: &'a PackedPart,
     kernel: Kernel,
     /// See [`Kernels::float_chunk`].
@@ -255,34 +299,34 @@ struct Target {
 impl Job<'_> {
     fn run(&self, bias: Option<&[f32]>, wide: &mut [f32]) {
         let row_bytes = match self.kernel {
-            Kernel::Int8(_) => self.x.width(),
-            Kernel::Bf16(_) => self.x.width().min(self.float_chunk) * 2,
-            Kernel::Float(_) | Kernel::Widened(_) => self.x.width().min(self.float_chunk) * 4,
+            Kernel::Int8(_) => self.inputs.x.width(),
+            Kernel::Bf16(_) => self.inputs.x.width().min(self.float_chunk) * 2,
+            Kernel::Float(_) | Kernel::Widened(_) => self.inputs.x.width().min(self.float_chunk) * 4,
         };
         // Blocks end where tiles do.
         let tile = match self.kernel {
-            Kernel::Int8(kernel) => kernel.form.height(self.x.rows()),
+            Kernel::Int8(kernel) => kernel.form.height(self.rows.len()),
             Kernel::Float(_) | Kernel::Bf16(_) | Kernel::Widened(_) => 1,
         };
         let block = (ROW_BLOCK_BYTES / row_bytes.max(1)).clamp(48, MAX_ROW_BLOCK) / tile * tile;
-        for start in (0..self.x.rows()).step_by(block) {
-            self.rows(start, block.min(self.x.rows() - start), wide);
+        for start in (0..self.rows.len()).step_by(block) {
+            self.block(start, block.min(self.rows.len() - start), wide);
         }
         let Some(bias) = bias else { return };
         let first = self.part.first_row() + self.first * PANEL;
         let lanes = (self.panels * PANEL).min(self.part.rows() - self.first * PANEL);
-        for row in 0..self.x.rows() {
+        for row in self.rows.clone() {
             // SAFETY: these outputs belong to this task alone.
             let out = unsafe { self.target.slice(row * self.out_stride + first, lanes) };
             out.iter_mut().zip(&bias[first..first + lanes]).for_each(|(out, bias)| *out += bias);
         }
     }
 
-    /// All panels for some rows.
-    fn rows(&self, start: usize, rows: usize, wide: &mut [f32]) {
+    /// All panels for `rows` of the group's rows from `start` on.
+    fn block(&self, start: usize, rows: usize, wide: &mut [f32]) {
         let lanes = self.part.rows() - self.first * PANEL;
         let whole = self.panels.min(lanes / PANEL);
-        let first = start * self.out_stride + self.part.first_row() + self.first * PANEL;
+        let first = (self.rows.start + start) * self.out_stride + self.part.first_row() + self.first * PANEL;
         if whole > 0 {
             // SAFETY: the panels of this task own these outputs of every row.
             let out = unsafe { self.target.at(first) };
@@ -306,22 +350,23 @@ impl Job<'_> {
     fn multiply(&self, first: usize, panels: usize, start: usize, rows: usize, to: Target, wide: &mut [f32]) {
         let panel = self.part.panels_from(first).as_ptr();
         let Target { out, stride } = to;
-        let cols = self.x.width();
-        let (floats, float_stride) = match self.spaced {
+        let Inputs { x, spaced, int8, bf16 } = self.inputs;
+        let (cols, from) = (x.width(), self.rows.start + start);
+        let (floats, float_stride) = match spaced {
             Some(SpacedActivations { values, stride }) => (values.as_slice(), *stride),
-            None => (self.x.as_slice(), cols),
+            None => (x.as_slice(), cols),
         };
-        let floats = floats.get(start * float_stride..).unwrap_or_default().as_ptr();
+        let floats = floats.get(from * float_stride..).unwrap_or_default().as_ptr();
         match self.kernel {
             Kernel::Int8(kernel) => {
-                let Some(x) = self.int8.find(kernel.form) else { return };
-                let x = x.rows_from(start);
+                let Some(x) = int8.find(kernel.form) else { return };
+                let x = x.rows_from(&self.rows, start);
                 // SAFETY: the panels, the rows and the outputs exist; the kernel is one that this processor can run.
                 unsafe { (kernel.panels)(panel, panels, &x, rows, out, stride) }
             }
             Kernel::Bf16(kernel) => {
-                let Some(x) = self.bf16 else { return };
-                let values = x.values.as_slice()[start * x.stride..].as_ptr();
+                let Some(x) = bf16 else { return };
+                let values = x.values.as_slice()[from * x.stride..].as_ptr();
                 // SAFETY: as above.
                 unsafe { kernel(panel, panels, cols, values, x.stride, rows, out, stride) }
             }

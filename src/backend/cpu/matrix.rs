@@ -6,7 +6,7 @@ mod tests;
 
 use super::buffer::AlignedBytes;
 use super::pack::{PANEL, panel_bytes, unpack_row};
-use crate::backend::{BackendError, MatrixPart, MatrixSource};
+use crate::backend::{BackendError, MatrixPart, MatrixSource, MatrixUse};
 use crate::weights::{DType, WeightsError};
 
 pub use super::pack::Quantize;
@@ -154,20 +154,21 @@ pub(crate) fn planned_bytes(source: &MatrixSource<'_>, quantize: Quantize) -> Re
         let size = part.bytes().ok_or_else(too_large)?;
         bytes = bytes.saturating_add((size as u64).saturating_add(63) / 64 * 64);
     }
-    let has_bias = source.parts.iter().any(|part| part.bias.is_some());
-    Ok(bytes.saturating_add(if has_bias { 4 * source.rows() as u64 } else { 0 }))
+    Ok(bytes.saturating_add(if source.has_bias() { 4 * source.rows() as u64 } else { 0 }))
 }
 
 /// Decides formats, and which tensors can share panels' storage: those of one format whose predecessors end with a
 /// full panel.
 fn plan<'a>(source: &MatrixSource<'a>, quantize: Quantize) -> Result<Vec<Planned<'a>>, BackendError> {
+    source.check()?;
+    let quantize = if source.usage == MatrixUse::Router { Quantize::None } else { quantize };
     let mut parts: Vec<Planned<'a>> = Vec::new();
     let (cols, mut first_row) = (source.cols(), 0usize);
     for part in &source.parts {
-        check(source, part, cols)?;
-        let refused = |problem| WeightsError::tensor(source.checkpoint.path(), part.weight.name(), problem);
-        let dtype = quantize.target(part.weight.dtype(), cols).map_err(refused)?;
-        let rows = part.weight.rows();
+        let weight = part.weight();
+        let refused = |problem| WeightsError::tensor(source.checkpoint.path(), weight.name(), problem);
+        let dtype = quantize.target(weight.dtype(), cols).map_err(refused)?;
+        let rows = part.outputs();
         match parts.last_mut() {
             Some(last) if last.dtype == dtype && last.rows.is_multiple_of(PANEL) => {
                 last.rows += rows;
@@ -181,36 +182,6 @@ fn plan<'a>(source: &MatrixSource<'a>, quantize: Quantize) -> Result<Vec<Planned
         first_row = first_row.checked_add(rows).ok_or_else(too_large)?;
     }
     Ok(parts)
-}
-
-fn check(source: &MatrixSource<'_>, part: &MatrixPart<'_>, cols: usize) -> Result<(), BackendError> {
-    let shape = |what, found, expected| BackendError::Shape { operation: "loading", what, found, expected };
-    let weight = part.weight;
-    if weight.dtype() == DType::Other {
-        return Err(BackendError::Weights(WeightsError::UnsupportedType {
-            path: source.checkpoint.path().to_path_buf(),
-            tensor: weight.name().to_owned(),
-            dtype: weight.type_name().to_owned(),
-        }));
-    }
-    if weight.cols() != cols {
-        return Err(shape("the width of a stacked tensor", weight.cols(), cols));
-    }
-    if let crate::backend::RowOrder::InterleavedHalves { head_dim } = part.order {
-        if head_dim == 0 || !head_dim.is_multiple_of(2) {
-            return Err(shape("the rows of a head", head_dim, head_dim.next_multiple_of(2).max(2)));
-        }
-        if !weight.rows().is_multiple_of(head_dim) {
-            let expected = weight.rows() / head_dim * head_dim;
-            return Err(shape("the rows of all heads", weight.rows(), expected));
-        }
-    }
-    match part.bias {
-        Some(bias) if bias.elements() != weight.rows() => {
-            Err(shape("the length of a bias", bias.elements(), weight.rows()))
-        }
-        _ => Ok(()),
-    }
 }
 
 fn too_large() -> BackendError {

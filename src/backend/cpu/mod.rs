@@ -16,6 +16,7 @@ mod gemm;
 mod kernels;
 mod level;
 mod matrix;
+mod mixture;
 mod options;
 mod pack;
 mod rowwise;
@@ -33,12 +34,16 @@ pub use matrix::{PackedMatrix, Quantize};
 pub use options::{Compute, CpuOptions};
 pub use rowwise::Rotary;
 
-use super::{Activation, Attention, Backend, BackendError, Batch, CacheShape, MatrixProgress, MatrixSource};
+use super::{
+    Activation, Attention, Backend, BackendError, Batch, CacheShape, Expert, MatrixProgress, MatrixSource,
+    Pooling, Routing,
+};
 use crate::weights::{Checkpoint, TensorInfo};
 use attention::Inputs;
 use buffer::Arena;
 use gemm::Gemm;
 use kernels::Kernels;
+use mixture::Mixture;
 use rowwise::Run;
 use threads::{SharedMut, Threads};
 
@@ -175,6 +180,38 @@ impl Backend for CpuBackend {
         Ok(out)
     }
 
+    fn layer_norm(
+        &self,
+        x: &Tensor,
+        weight: &Vec<f32>,
+        bias: Option<&Vec<f32>>,
+        epsilon: f32,
+    ) -> Result<Tensor, BackendError> {
+        let mut out = self.arena.tensor(x.rows(), x.width())?;
+        let bias = bias.map(Vec::as_slice);
+        rowwise::layer_norm(self.run(), x.as_slice(), weight, bias, epsilon, out.as_mut_slice())?;
+        Ok(out)
+    }
+
+    fn add_layer_norm(
+        &self,
+        residual: &mut Tensor,
+        delta: &Tensor,
+        weight: &Vec<f32>,
+        bias: Option<&Vec<f32>>,
+        epsilon: f32,
+    ) -> Result<Tensor, BackendError> {
+        let mut out = self.arena.tensor(residual.rows(), residual.width())?;
+        let (residual, delta, bias) = (residual.as_mut_slice(), delta.as_slice(), bias.map(Vec::as_slice));
+        rowwise::add_layer_norm(self.run(), residual, delta, weight, bias, epsilon, out.as_mut_slice())?;
+        Ok(out)
+    }
+
+    fn clip(&self, x: &mut Tensor, limit: f32) -> Result<(), BackendError> {
+        rowwise::clip(self.run(), x.as_mut_slice(), limit);
+        Ok(())
+    }
+
     fn rotary(&self, frequencies: &[f32], scale: f32, positions: &[u32]) -> Result<Rotary, BackendError> {
         Rotary::new(&self.arena, frequencies, scale, positions)
     }
@@ -208,6 +245,18 @@ impl Backend for CpuBackend {
         Ok(out)
     }
 
+    fn mlp(
+        &self,
+        x: &Tensor,
+        up: &PackedMatrix,
+        down: &PackedMatrix,
+        activation: Activation,
+    ) -> Result<Tensor, BackendError> {
+        let mut hidden = self.gemm().multiply(x, up)?;
+        rowwise::activate(self.run(), hidden.as_mut_slice(), activation);
+        self.gemm().multiply(&hidden, down)
+    }
+
     fn gated_mlp(
         &self,
         x: &Tensor,
@@ -221,6 +270,20 @@ impl Backend for CpuBackend {
         self.gemm().multiply(&hidden, down)
     }
 
+    fn mixture(
+        &self,
+        x: &Tensor,
+        router: &PackedMatrix,
+        correction: Option<&Vec<f32>>,
+        experts: &[Expert<PackedMatrix>],
+        routing: &Routing,
+        activation: Activation,
+    ) -> Result<Tensor, BackendError> {
+        let correction = correction.map(Vec::as_slice);
+        Mixture { run: self.run(), gemm: self.gemm(), router, correction, experts, routing, activation }
+            .forward(x)
+    }
+
     fn select_rows(&self, x: &Tensor, rows: &[u32]) -> Result<Tensor, BackendError> {
         let mut out = self.arena.tensor(rows.len(), x.width())?;
         let lines = out.as_mut_slice().chunks_exact_mut(x.width().max(1));
@@ -232,6 +295,17 @@ impl Backend for CpuBackend {
             line.copy_from_slice(x.row(row as usize));
         }
         Ok(out)
+    }
+
+    fn pool(&self, x: &Tensor, spans: &[Range<usize>], pooling: Pooling) -> Result<Tensor, BackendError> {
+        let mut out = self.arena.tensor(spans.len(), x.width())?;
+        rowwise::pool(self.run(), x.as_slice(), x.width(), spans, pooling, out.as_mut_slice())?;
+        Ok(out)
+    }
+
+    fn l2_normalize(&self, x: &mut Tensor) -> Result<(), BackendError> {
+        let width = x.width();
+        rowwise::l2_normalize(self.run(), x.as_mut_slice(), width)
     }
 
     fn add(&self, residual: &Tensor, delta: &Tensor) -> Result<Tensor, BackendError> {

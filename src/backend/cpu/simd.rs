@@ -11,7 +11,7 @@ mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(super) use math::{exp, gelu_erf, gelu_tanh, silu};
+pub(super) use math::{exp, gelu_erf, gelu_tanh, sigmoid, silu};
 pub(super) use portable::Wide;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::{Ymm, Zmm};

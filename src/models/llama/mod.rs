@@ -10,7 +10,7 @@ pub use config::LlamaConfig;
 
 use super::tensors::{Store, Tensors};
 use super::{CausalModel, ModelError, Weights};
-use crate::backend::{Activation, Attention, Backend, BackendError, Batch, MatrixPart, RowOrder};
+use crate::backend::{Activation, Attention, Backend, BackendError, Batch, RowOrder};
 use crate::weights::Format;
 use names::Part;
 
@@ -92,8 +92,8 @@ impl<W: Weights> Layer<W> {
         };
         let part = |part: Part, rows, cols| tensors.part(&part.stem(format), rows, cols);
         let qkv = [
-            MatrixPart { order, ..part(Part::Query(at), query, hidden)? },
-            MatrixPart { order, ..part(Part::Key(at), key_value, hidden)? },
+            part(Part::Query(at), query, hidden)?.order(order),
+            part(Part::Key(at), key_value, hidden)?.order(order),
             part(Part::Value(at), key_value, hidden)?,
         ];
         let gate_up =

@@ -10,7 +10,7 @@ use super::super::Level;
 use super::super::kernels::kernels;
 use super::super::matrix::Quantize;
 use super::*;
-use crate::backend::{MatrixPart, MatrixSource, MatrixUse, RowOrder};
+use crate::backend::{MatrixPart, MatrixSource, MatrixUse};
 use crate::weights::Checkpoint;
 
 /// More rows than a block has, and no multiple of a tile's.
@@ -18,10 +18,16 @@ const ROWS: usize = 449;
 
 /// A tensor of a file in the repository.
 fn matrix(file: &str, tensor: &str) -> PackedMatrix {
+    rows_of_matrix(file, tensor, None)
+}
+
+/// Some rows of one.
+fn rows_of_matrix(file: &str, tensor: &str, rows: Option<Range<usize>>) -> PackedMatrix {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(file);
     let checkpoint = Checkpoint::open(&path).unwrap();
     let weight = checkpoint.tensor(tensor).unwrap();
-    let parts = vec![MatrixPart { weight, bias: None, order: RowOrder::AsStored }];
+    let whole = MatrixPart::whole(weight);
+    let parts = vec![rows.map_or(whole, |rows| whole.rows(rows))];
     let source = MatrixSource { checkpoint: &checkpoint, parts, usage: MatrixUse::Product };
     PackedMatrix::load(&source, Quantize::None, &Threads::new(1), &mut |_| ControlFlow::Continue(())).unwrap()
 }
@@ -123,4 +129,88 @@ fn each_way_to_compute_uses_its_kernels() {
         let expected = if run.kernels.bf16_dot_is_fast { &dot } else { &single };
         assert!(run.bits(Compute::Auto, &x, &bf16) == *expected, "{level:?}: BF16 weights by default");
     }
+}
+
+/// Groups of very different sizes, one of them longer than a block; one matrix has two of them, one none.
+const GROUPS: [(u32, u32); 6] = [(0, 1), (1, 14), (3, 400), (0, 2), (2, 12), (3, 25)];
+
+fn groups() -> Vec<Group> {
+    let mut first = 0;
+    let group = |(matrix, rows)| {
+        first += rows;
+        Group { matrix, first: first - rows, rows }
+    };
+    GROUPS.into_iter().map(group).collect()
+}
+
+#[test]
+fn groups_have_the_bits_of_their_products() {
+    let of = |format: &str, tensor: &str| {
+        // 40 outputs: the last panel is not full.
+        rows_of_matrix(&format!("gguf/tiny-llama-256-{format}.gguf"), tensor, Some(8..48))
+    };
+    // Formats that want activations in several forms, and floats.
+    let mixed = vec![
+        of("Q4_K", "blk.0.attn_k.weight"),
+        of("Q6_K", "token_embd.weight"),
+        of("Q8_0", "blk.0.attn_v.weight"),
+        of("Q4_K", "blk.0.attn_q.weight"),
+        of("Q4_0", "blk.0.attn_q.weight"),
+    ];
+    let embedding =
+        |first: usize| rows_of_matrix("tiny/llama3", "model.embed_tokens.weight", Some(first..first + 90));
+    let floats: Vec<PackedMatrix> = [0, 90, 180, 270, 360].into_iter().map(embedding).collect();
+    let groups = groups();
+    let rows = groups.last().map_or(0, |group| group.range().end);
+    // Any row may be wanted by several groups.
+    let source: Vec<u32> = (0..rows).map(|row| (row * 31 % ROWS) as u32).collect();
+    for level in Level::supported() {
+        let run = Run::new(level);
+        for (matrices, computes) in
+            [(&mixed, &[Compute::Auto, Compute::F32][..]), (&floats, &[Compute::F32, Compute::Bf16])]
+        {
+            let x = activations(&run.arena, matrices[0].cols());
+            let mut gathered = run.arena.tensor(rows, x.width()).unwrap();
+            for (to, &from) in gathered.as_mut_slice().chunks_mut(x.width()).zip(&source) {
+                to.copy_from_slice(x.row(from as usize));
+            }
+            for &compute in computes {
+                let gemm = Gemm { kernels: &run.kernels, threads: &run.threads, arena: &run.arena, compute };
+                let matrix = |number: usize| &matrices[number];
+                let of = |source| Groups { groups: &groups, matrix: &matrix, source };
+                let found = gemm.multiply_groups(&x, &of(Some(&source))).unwrap();
+                let again = gemm.multiply_groups(&gathered, &of(None)).unwrap();
+                assert_eq!((found.rows(), found.width()), (rows, matrices[0].rows()));
+                assert!(found.as_slice() == again.as_slice(), "{level:?} {compute:?}: gathered before");
+                for group in &groups {
+                    let mut alone = run.arena.tensor(group.rows as usize, x.width()).unwrap();
+                    let range = group.range().start * x.width()..group.range().end * x.width();
+                    alone.as_mut_slice().copy_from_slice(&gathered.as_slice()[range]);
+                    let expected = gemm.multiply(&alone, matrix(group.matrix as usize)).unwrap();
+                    let range = group.range().start * found.width()..group.range().end * found.width();
+                    assert!(
+                        found.as_slice()[range] == *expected.as_slice(),
+                        "{level:?} {compute:?} {group:?}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn groups_of_other_shapes_are_refused() {
+    let run = Run::new(Level::native());
+    let gemm =
+        Gemm { kernels: &run.kernels, threads: &run.threads, arena: &run.arena, compute: Compute::Auto };
+    let (matrices, other) = (quantized(), bf16());
+    let x = activations(&run.arena, matrices[0].cols());
+    let line = |matrices: [&PackedMatrix; 2]| {
+        let group = |matrix: u32| Group { matrix, first: 3 * matrix, rows: 3 };
+        let groups =
+            Groups { groups: &[group(0), group(1)], matrix: &|number| matrices[number], source: None };
+        gemm.multiply_groups(&x, &groups).map(|_| ()).unwrap_err().to_string()
+    };
+    assert_eq!(line([&matrices[0], &other]), "linear: input width is 256, expected 64");
+    assert_eq!(line([&matrices[0], &matrices[1]]), "linear: output width is 512, expected 128");
 }

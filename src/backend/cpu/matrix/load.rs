@@ -8,11 +8,14 @@ use super::{PackedMatrix, PackedPart, Planned, Quantize, plan, too_large};
 use crate::backend::cpu::buffer::AlignedBytes;
 use crate::backend::cpu::pack::{PANEL, pack_panel, quantize_row};
 use crate::backend::cpu::threads::Threads;
-use crate::backend::{BackendError, MatrixPart, MatrixProgress, MatrixSource, RowOrder, report};
+use crate::backend::{BackendError, MatrixPart, MatrixProgress, MatrixSource, report};
 use crate::weights::{DType, dequantize};
 
 /// File bytes that a thread holds at a time, except that one panel's rows are always held together.
 const PIECE_BYTES: usize = 1 << 20;
+
+/// The same for a transposed tensor. A piece is read as a stripe of all stored rows: the wider, the fewer reads.
+const TRANSPOSED_PIECE_BYTES: usize = 4 << 20;
 
 impl PackedMatrix {
     /// Reads the source's tensors, row by row in the order that the models expect, quantizes them where that is asked
@@ -68,10 +71,10 @@ fn read_part(
     }
     let mut pieces = Vec::new();
     for tensor in &planned.tensors {
-        let row_bytes = tensor.weight.row_bytes().and_then(|bytes| usize::try_from(bytes).ok());
-        let panel_rows_bytes = row_bytes.unwrap_or(usize::MAX).saturating_mul(PANEL);
-        let step = (PIECE_BYTES / panel_rows_bytes.max(1)).max(1) * PANEL;
-        let rows = tensor.weight.rows();
+        let panel_rows_bytes = tensor.row_bytes().unwrap_or(usize::MAX).saturating_mul(PANEL);
+        let piece_bytes = if tensor.is_transposed() { TRANSPOSED_PIECE_BYTES } else { PIECE_BYTES };
+        let step = (piece_bytes / panel_rows_bytes.max(1)).max(1) * PANEL;
+        let rows = tensor.outputs();
         for first in (0..rows).step_by(step) {
             let rows = first..rows.min(first + step);
             let (piece, rest) = out.split_at_mut(rows.len().div_ceil(PANEL) * planned.panel_bytes);
@@ -95,12 +98,11 @@ fn read_part(
 }
 
 fn read_piece(source: &MatrixSource<'_>, dtype: DType, piece: &mut Piece<'_>) -> Result<u64, BackendError> {
-    let weight = piece.tensor.weight;
-    let (stored, cols) = (weight.dtype(), weight.cols());
+    let (stored, cols) = (piece.tensor.weight().dtype(), piece.tensor.inputs());
     let count = piece.rows.len();
     let row_bytes = row_bytes(stored, cols)?;
     let mut encoded = buffer(0u8, count, row_bytes)?;
-    read_rows(source, piece.tensor, piece.rows.clone(), row_bytes, &mut encoded)?;
+    source.read(piece.tensor, piece.rows.clone(), &mut encoded)?;
     let read = encoded.len() as u64;
     let (mut encoded, mut row_bytes) = (encoded, row_bytes);
     if dtype != stored {
@@ -121,24 +123,6 @@ fn read_piece(source: &MatrixSource<'_>, dtype: DType, piece: &mut Piece<'_>) ->
     Ok(read)
 }
 
-fn read_rows(
-    source: &MatrixSource<'_>,
-    tensor: &MatrixPart<'_>,
-    rows: Range<usize>,
-    row_bytes: usize,
-    out: &mut [u8],
-) -> Result<(), BackendError> {
-    if tensor.order == RowOrder::AsStored {
-        source.checkpoint.read_rows(tensor.weight, rows, out)?;
-        return Ok(());
-    }
-    for (row, out) in rows.zip(out.chunks_exact_mut(row_bytes)) {
-        let stored = tensor.order.stored_row(row);
-        source.checkpoint.read_rows(tensor.weight, stored..stored + 1, out)?;
-    }
-    Ok(())
-}
-
 fn row_bytes(dtype: DType, cols: usize) -> Result<usize, BackendError> {
     dtype.bytes_for(cols as u64).and_then(|bytes| usize::try_from(bytes).ok()).ok_or_else(too_large)
 }
@@ -155,13 +139,13 @@ fn buffer<T: Copy>(value: T, count: usize, len: usize) -> Result<Vec<T>, Backend
 }
 
 fn read_bias(source: &MatrixSource<'_>) -> Result<Option<Vec<f32>>, BackendError> {
-    if source.parts.iter().all(|part| part.bias.is_none()) {
+    if !source.has_bias() {
         return Ok(None);
     }
     let mut bias = buffer(0f32, 1, source.rows())?;
     let mut out = &mut bias[..];
     for part in &source.parts {
-        let (of_part, rest) = out.split_at_mut(part.weight.rows());
+        let (of_part, rest) = out.split_at_mut(part.outputs());
         source.read_bias(part, of_part)?;
         out = rest;
     }

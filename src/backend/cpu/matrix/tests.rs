@@ -48,10 +48,9 @@ fn directory(tensors: &[(&str, &[usize], bool)]) -> TempDir {
 fn source<'a>(checkpoint: &'a Checkpoint, names: &[&str]) -> MatrixSource<'a> {
     let parts = names
         .iter()
-        .map(|name| MatrixPart {
-            weight: checkpoint.tensor(name).unwrap(),
-            bias: checkpoint.get(&format!("{name}.bias")),
-            order: RowOrder::AsStored,
+        .map(|name| {
+            let bias = checkpoint.get(&format!("{name}.bias"));
+            MatrixPart::whole(checkpoint.tensor(name).unwrap()).bias(bias)
         })
         .collect();
     MatrixSource { checkpoint, parts, usage: MatrixUse::Product }
@@ -74,11 +73,11 @@ fn load_and_compare(source: &MatrixSource<'_>) -> PackedMatrix {
     let (mut expected, mut found) = (vec![0.0; source.cols()], vec![0.0; source.cols()]);
     let mut row = 0;
     for part in &source.parts {
-        for of_part in 0..part.weight.rows() {
+        for of_part in 0..part.outputs() {
             source.read_f32(part, of_part..of_part + 1, &mut expected).unwrap();
             matrix.row(row, &mut found).unwrap();
             let bits = |values: &[f32]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
-            assert!(bits(&found) == bits(&expected), "{} row {of_part}", part.weight.name());
+            assert!(bits(&found) == bits(&expected), "{} row {of_part}", part.weight().name());
             row += 1;
         }
     }
@@ -119,7 +118,7 @@ fn interleaved_halves_are_put_back_with_their_bias() {
     let directory = directory(&[("q", &[36, 10], false), ("q.bias", &[36], false)]);
     let checkpoint = Checkpoint::open(directory.path()).unwrap();
     let mut source = source(&checkpoint, &["q"]);
-    source.parts[0].order = RowOrder::InterleavedHalves { head_dim: 12 };
+    source.parts[0] = source.parts[0].order(RowOrder::InterleavedHalves { head_dim: 12 });
     let matrix = load_and_compare(&source);
     let mut row = [0.0; 10];
     matrix.row(13, &mut row).unwrap();
@@ -152,6 +151,48 @@ fn pieces_of_many_panels_meet_without_gaps() {
     let directory = directory(&[("wide", &[333, 1600], false)]);
     let checkpoint = Checkpoint::open(directory.path()).unwrap();
     assert_eq!(load_and_compare(&source(&checkpoint, &["wide"])).parts()[0].panels(), 21);
+}
+
+#[test]
+fn transposed_tensors_are_packed_in_pieces_too() {
+    // 6 MB, which are two pieces, with a last panel that is not full; and an expert's rows of another one.
+    let directory = directory(&[("tall", &[608, 2503], false), ("w2", &[3, 40, 50], true)]);
+    let checkpoint = Checkpoint::open(directory.path()).unwrap();
+    let tensor = |name: &str| MatrixPart::whole(checkpoint.tensor(name).unwrap());
+    let mut source = source(&checkpoint, &["tall"]);
+    source.parts = vec![tensor("tall").order(RowOrder::Transposed)];
+    let matrix = load_and_compare(&source);
+    assert_eq!(shapes(&matrix), [(DType::F32, 0, 2503)]);
+    let mut row = [0.0; 608];
+    for output in [0, 1743, 1744, 2502] {
+        matrix.row(output, &mut row).unwrap();
+        assert!((0..608).all(|k| row[k] == value(0, k, output)), "output {output}");
+    }
+    // Quantized as the same values are that lie as they are multiplied.
+    let quantize = Quantize::To(DType::Q8_0);
+    let quantized = load(&source, quantize, &Threads::new(2)).unwrap();
+    assert_eq!(planned_bytes(&source, quantize).unwrap(), quantized.bytes());
+    quantized.row(1744, &mut row).unwrap();
+    assert!((0..608).all(|k| (row[k] - value(0, k, 1744)).abs() < 0.006));
+
+    source.parts =
+        (0..3).map(|at| tensor("w2").rows(40 * at..40 * (at + 1)).order(RowOrder::Transposed)).collect();
+    // Experts of 50 outputs end within a panel, so each has its own panels.
+    assert_eq!(load_and_compare(&source).parts().len(), 3);
+}
+
+#[test]
+fn routers_stay_as_they_are() {
+    let directory = directory(&[("router", &[8, 256], false)]);
+    let checkpoint = Checkpoint::open(directory.path()).unwrap();
+    let mut source = source(&checkpoint, &["router"]);
+    for (usage, expected) in [(MatrixUse::Product, DType::Q8_0), (MatrixUse::Router, DType::F32)] {
+        source.usage = usage;
+        let quantize = Quantize::To(DType::Q8_0);
+        let matrix = load(&source, quantize, &Threads::new(1)).unwrap();
+        assert_eq!(shapes(&matrix), [(expected, 0, 8)]);
+        assert_eq!(planned_bytes(&source, quantize).unwrap(), matrix.bytes());
+    }
 }
 
 #[test]
@@ -208,7 +249,7 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(refused(&source(&checkpoint, &["c"])), "loading: the length of a bias is 5, expected 6");
     for (head_dim, complaint) in [(0, "a head"), (3, "a head"), (4, "all heads")] {
         let mut source = source(&checkpoint, &["a"]);
-        source.parts[0].order = RowOrder::InterleavedHalves { head_dim };
+        source.parts[0] = source.parts[0].order(RowOrder::InterleavedHalves { head_dim });
         assert!(refused(&source).contains(complaint));
     }
     // Nothing at all is a matrix too.

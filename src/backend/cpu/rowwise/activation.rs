@@ -3,7 +3,7 @@
 #![allow(clippy::multiple_unsafe_ops_per_block)] // Kernels: every line is an access through a pointer.
 
 use super::super::super::{Activation, BackendError};
-use super::super::simd::{Lanes, gelu_erf, gelu_tanh, multiversion, silu};
+use super::super::simd::{Lanes, gelu_erf, gelu_tanh, multiversion, sigmoid, silu};
 use super::reduce::{Map, map};
 use super::{Run, fits, rows_of, split};
 
@@ -36,12 +36,21 @@ pub(in super::super) fn gated(
     fits("gated_mlp", "gates and values", gate_up.len(), 2 * out.len())?;
     let gate = gate_up.as_ptr();
     let gates = Gates { gate, up: gate.wrapping_add(width), out: out.as_mut_ptr(), width, stride: 2 * width };
-    apply(run, rows, gates, activation);
+    apply(run, rows, gates, kernel(run, activation));
     Ok(())
 }
 
 /// `act(x)`, in place.
 pub(in super::super) fn activate(run: Run<'_>, x: &mut [f32], activation: Activation) {
+    in_place(run, x, kernel(run, activation));
+}
+
+/// `1 / (1 + e^-x)`, in place.
+pub(in super::super) fn sigmoids(run: Run<'_>, x: &mut [f32]) {
+    in_place(run, x, gater::<Sigmoid>(run.level));
+}
+
+fn in_place(run: Run<'_>, x: &mut [f32], kernel: Kernel) {
     // Any cut will do: every value stands alone. What is left over is a last row of its own.
     let width = super::TASK_VALUES;
     let (whole, rest) = (x.len() / width, x.len() % width);
@@ -49,16 +58,22 @@ pub(in super::super) fn activate(run: Run<'_>, x: &mut [f32], activation: Activa
     for (part, count, width) in [(rows, whole, width), (last, 1, rest)] {
         let out = part.as_mut_ptr();
         let gates = Gates { gate: out, up: std::ptr::null(), out, width, stride: width };
-        apply(run, count, gates, activation);
+        apply(run, count, gates, kernel);
     }
 }
 
-fn apply(run: Run<'_>, rows: usize, gates: Gates, activation: Activation) {
-    let kernel = match activation {
+/// What is done to one row of gates.
+type Kernel = unsafe fn(&Gates, usize);
+
+fn kernel(run: Run<'_>, activation: Activation) -> Kernel {
+    match activation {
         Activation::Silu => gater::<Silu>(run.level),
         Activation::GeluTanh => gater::<GeluTanh>(run.level),
         Activation::GeluErf => gater::<GeluErf>(run.level),
-    };
+    }
+}
+
+fn apply(run: Run<'_>, rows: usize, gates: Gates, kernel: Kernel) {
     let gates = &gates;
     split(run, rows, gates.width, &|range| {
         for row in range {
@@ -125,4 +140,4 @@ macro_rules! gates {
     };
 }
 
-gates!(Silu = silu, GeluTanh = gelu_tanh, GeluErf = gelu_erf);
+gates!(Silu = silu, GeluTanh = gelu_tanh, GeluErf = gelu_erf, Sigmoid = sigmoid);

@@ -3,20 +3,25 @@
 //! A row is reduced in vectors of sixteen lanes into four partial sums, which are added in a fixed order: its bits
 //! depend on the row alone.
 
-// Layer norms, softmax and plain activations are for encoders, MPT and expert routers, argmax for sampling without a
-// copy: tested here, called by nobody yet.
-#![allow(dead_code, unused_imports)]
-
 mod activation;
+// For sampling without a copy: tested here, called by nobody yet.
+#[cfg(test)]
 mod argmax;
+mod clip;
+mod combine;
 mod norm;
+mod pool;
 mod reduce;
 pub(super) mod rotary;
 mod softmax;
 
-pub(super) use activation::{activate, gated};
+pub(super) use activation::{activate, gated, sigmoids};
+#[cfg(test)]
 pub(super) use argmax::argmax;
-pub(super) use norm::{add, add_rms_norm, layer_norm, rms_norm};
+pub(super) use clip::clip;
+pub(super) use combine::combine;
+pub(super) use norm::{add, add_layer_norm, add_rms_norm, layer_norm, rms_norm};
+pub(super) use pool::{l2_normalize, pool};
 pub use rotary::Rotary;
 pub(super) use softmax::softmax;
 
@@ -39,7 +44,7 @@ pub(super) struct Run<'a> {
 const TASK_VALUES: usize = 8192;
 
 /// Runs `some` over all rows, several at a time, on all threads.
-fn split(run: Run<'_>, rows: usize, width: usize, some: &(dyn Fn(Range<usize>) + Sync)) {
+pub(super) fn split(run: Run<'_>, rows: usize, width: usize, some: &(dyn Fn(Range<usize>) + Sync)) {
     let step = (TASK_VALUES / width.max(1)).max(1);
     run.threads.run(rows.div_ceil(step), &|task| some(task * step..rows.min((task + 1) * step)));
 }

@@ -102,15 +102,26 @@ unsafe fn rms_normalize<L: Lanes>(rows: &Rows, row: usize) {
     let &Rows { weight, width, epsilon, .. } = rows;
     // SAFETY: the row exists in all of them.
     unsafe {
-        let (mut x, out) = (rows.x.add(row * width), rows.out.add(row * width));
-        if !rows.residual.is_null() {
-            let residual = rows.residual.add(row * width);
-            map::<L>(residual, residual, width, &Plus(x));
-            x = residual;
-        }
+        let (x, out) = (added::<L>(rows, row), rows.out.add(row * width));
         let squares = sum::<L>(x, width, &SquaresAround(0.0));
         let scale = 1.0 / (squares / width as f32 + epsilon).sqrt();
         map::<L>(x, out, width, &Scaled { scale, weight });
+    }
+}
+
+/// The row that is to be normalized: the residual, after the sum with `x`, where there is one.
+#[inline(always)]
+unsafe fn added<L: Lanes>(rows: &Rows, row: usize) -> *const f32 {
+    let first = row * rows.width;
+    // SAFETY: the row exists in both.
+    unsafe {
+        let x = rows.x.add(first);
+        if rows.residual.is_null() {
+            return x;
+        }
+        let residual = rows.residual.add(first);
+        map::<L>(residual, residual, rows.width, &Plus(x));
+        residual
     }
 }
 
@@ -143,8 +154,39 @@ pub(in super::super) fn layer_norm(
     Ok(())
 }
 
+/// `residual += delta`, then the layer norm of the sum.
+///
+/// # Errors
+/// Widths that do not fit.
+pub(in super::super) fn add_layer_norm(
+    run: Run<'_>,
+    residual: &mut [f32],
+    delta: &[f32],
+    weight: &[f32],
+    bias: Option<&[f32]>,
+    epsilon: f32,
+    out: &mut [f32],
+) -> Result<(), BackendError> {
+    let width = weight.len();
+    let count = rows_of("add_layer_norm", residual.len(), width)?;
+    fits("add_layer_norm", "bias", bias.map_or(width, <[f32]>::len), width)?;
+    fits("add_layer_norm", "delta", delta.len(), residual.len())?;
+    fits("add_layer_norm", "output", out.len(), residual.len())?;
+    let rows = Rows {
+        x: delta.as_ptr(),
+        out: out.as_mut_ptr(),
+        residual: residual.as_mut_ptr(),
+        weight: weight.as_ptr(),
+        bias: bias.map_or(std::ptr::null(), <[f32]>::as_ptr),
+        width,
+        epsilon,
+    };
+    run_rows(run, count, rows, layer_normalizer(run.level));
+    Ok(())
+}
+
 multiversion! {
-    /// One row of [`layer_norm`].
+    /// One row of [`layer_norm`] or [`add_layer_norm`].
     fn layer_normalizer(rows: &Rows, row: usize) = layer_normalize;
 }
 
@@ -153,7 +195,7 @@ unsafe fn layer_normalize<L: Lanes>(rows: &Rows, row: usize) {
     let &Rows { weight, bias, width, epsilon, .. } = rows;
     // SAFETY: the row exists in all of them.
     unsafe {
-        let (x, out) = (rows.x.add(row * width), rows.out.add(row * width));
+        let (x, out) = (added::<L>(rows, row), rows.out.add(row * width));
         let mean = sum::<L>(x, width, &Sum) / width as f32;
         let squares = sum::<L>(x, width, &SquaresAround(mean));
         let scale = 1.0 / (squares / width as f32 + epsilon).sqrt();

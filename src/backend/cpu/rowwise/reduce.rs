@@ -136,3 +136,14 @@ pub(super) unsafe fn map<L: Lanes>(x: *const f32, out: *mut f32, width: usize, m
         }
     }
 }
+
+/// A quotient.
+pub(super) struct DividedBy(pub(super) f32);
+
+impl Map for DividedBy {
+    #[inline(always)]
+    unsafe fn of<L: Lanes>(&self, x: L, _: usize, _: usize) -> L {
+        // SAFETY: the caller's promise.
+        unsafe { x.div(L::splat(self.0)) }
+    }
+}

@@ -4,7 +4,7 @@
 
 use super::super::super::BackendError;
 use super::super::simd::{Lanes, exp, multiversion};
-use super::reduce::{Map, Sum, greatest, map, sum};
+use super::reduce::{DividedBy, Map, Sum, greatest, map, sum};
 use super::{Run, rows_of, split};
 
 /// Rows that are replaced.
@@ -58,16 +58,5 @@ impl Map for ExpOfDistance {
     unsafe fn of<L: Lanes>(&self, x: L, _: usize, _: usize) -> L {
         // SAFETY: the caller's promise.
         unsafe { exp(x.sub(L::splat(self.0))) }
-    }
-}
-
-/// A quotient.
-struct DividedBy(f32);
-
-impl Map for DividedBy {
-    #[inline(always)]
-    unsafe fn of<L: Lanes>(&self, x: L, _: usize, _: usize) -> L {
-        // SAFETY: the caller's promise.
-        unsafe { x.div(L::splat(self.0)) }
     }
 }

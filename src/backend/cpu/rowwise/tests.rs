@@ -112,6 +112,31 @@ fn layer_norm_is_its_formula() {
 }
 
 #[test]
+fn add_layer_norm_is_the_norm_of_the_sum() {
+    check(
+        2e-6,
+        &|run, width, x, out| {
+            let (delta, bias) = (vec![0.75; x.len()], numbers(5, width));
+            let mut residual = x.to_vec();
+            add_layer_norm(run, &mut residual, &delta, &weight(width), Some(&bias), 1e-2, out).unwrap();
+            let mut sum = vec![0.0; x.len()];
+            add(run, x, &delta, &mut sum).unwrap();
+            assert_eq!(residual, sum);
+            let mut norm = vec![0.0; x.len()];
+            layer_norm(run, &sum, &weight(width), Some(&bias), 1e-2, &mut norm).unwrap();
+            assert_eq!(norm, out);
+        },
+        &|x| {
+            let mean = x.iter().sum::<f64>() / x.len() as f64;
+            let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / x.len() as f64;
+            let scaled = x.iter().map(|x| (x - mean) / (variance + 1e-2).sqrt());
+            let scaled = scaled.zip(wide(&weight(x.len()))).map(|(x, w)| x * w);
+            scaled.zip(wide(&numbers(5, x.len()))).map(|(x, b)| x + b).collect()
+        },
+    );
+}
+
+#[test]
 fn softmax_is_its_formula() {
     check(
         3e-7,
@@ -162,6 +187,18 @@ fn gates_are_their_formula() {
             &|x| x.iter().zip(wide(&weight(x.len()))).map(|(&x, up)| formula(x) * up).collect(),
         );
     }
+}
+
+#[test]
+fn sigmoids_are_their_formula() {
+    check(
+        3e-7,
+        &|run, _, x, out| {
+            out.copy_from_slice(x);
+            sigmoids(run, out);
+        },
+        &|x| x.iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect(),
+    );
 }
 
 #[test]
@@ -217,6 +254,10 @@ fn what_does_not_fit_is_an_error() {
     assert!(rms_norm(run, &six, &[], 1e-5, &mut out).is_err());
     assert!(add_rms_norm(run, &mut [1.0; 6], &four, &[1.0; 3], 1e-5, &mut out).is_err());
     assert!(layer_norm(run, &six, &[1.0; 3], Some(&four), 1e-5, &mut out).is_err());
+    let mut residual = [1.0; 6];
+    assert!(add_layer_norm(run, &mut residual, &four, &[1.0; 3], None, 1e-5, &mut out).is_err());
+    assert!(add_layer_norm(run, &mut residual, &six, &[1.0; 3], Some(&four), 1e-5, &mut out).is_err());
+    assert!(l2_normalize(run, &mut residual, 4).is_err());
     assert!(gated(run, &six, 2, Activation::Silu, &mut out[..2]).is_err());
     assert!(add(run, &six, &four, &mut out).is_err());
     assert!(softmax(run, &mut out, 4).is_err());

@@ -76,6 +76,19 @@ pub(in super::super) unsafe fn silu<L: Lanes>(x: L) -> L {
     }
 }
 
+/// `1 / (1 + e^-x)`, within 4 ulp times `1 + |x|` for negative `x`.
+///
+/// # Safety
+/// The processor has the instructions of `L`.
+#[inline(always)]
+pub(in super::super) unsafe fn sigmoid<L: Lanes>(x: L) -> L {
+    // SAFETY: the caller has the instructions.
+    unsafe {
+        let one = L::splat(1.0);
+        one.div(one.add(exp(L::splat(0.0).sub(x))))
+    }
+}
+
 /// GELU with the tanh approximation (Hendrycks and Gimpel, 2016): `x / (1 + e^(-2 sqrt(2 / pi) (x + 0.044715 x^3)))`,
 /// which is the same as `x / 2 * (1 + tanh(...))`.
 ///

@@ -40,6 +40,7 @@ unsafe fn all<L: Lanes>(with: &Everything, out: &mut Vec<u32>) {
             L::load_i8(with.i8.as_ptr()),
             exp(a),
             silu(a),
+            sigmoid(a),
             gelu_tanh(a),
             gelu_erf(a),
             L::splat(a.sum()),

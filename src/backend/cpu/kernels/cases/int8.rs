@@ -155,8 +155,8 @@ impl Case {
         let panel_bytes = panel_bytes(self.dtype, self.width).unwrap();
         let panel = &self.packed.as_slice()[call.first_panel * panel_bytes..];
         let mut x = Int8Activations::new(&Arena::new(), kernel.form, call.rows, groups).unwrap();
-        let writer = x.writer();
-        for row in 0..x.capacity() {
+        let writer = x.writer().run(&(0..call.rows));
+        for row in 0..writer.capacity() {
             if row >= call.rows {
                 // SAFETY: one row after the other.
                 unsafe { writer.zeros(row) };
@@ -175,7 +175,14 @@ impl Case {
         guarded(call, |out, out_stride| {
             // SAFETY: the slices hold the panels of the call, `x` its rows, and `out` room for what is asked for.
             unsafe {
-                (kernel.panels)(panel.as_ptr(), call.panels, &x.rows_from(0), call.rows, out, out_stride)
+                (kernel.panels)(
+                    panel.as_ptr(),
+                    call.panels,
+                    &x.rows_from(&(0..call.rows), 0),
+                    call.rows,
+                    out,
+                    out_stride,
+                )
             }
         })
     }
