@@ -40,7 +40,6 @@ const MIN_SPREAD: usize = 1 << 17;
 const READING_ROWS: usize = 4;
 
 /// What a product is computed with.
-#[derive(Clone, Copy)]
 pub(super) struct Gemm<'a> {
     pub(super) kernels: &'a Kernels,
     pub(super) threads: &'a Threads,

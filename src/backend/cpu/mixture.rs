@@ -45,7 +45,7 @@ impl Mixture<'_> {
     /// # Errors
     /// Numbers of the routing that contradict each other, widths that do not fit.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, BackendError> {
-        let Self { run, gemm, experts, .. } = *self;
+        let Self { run, ref gemm, experts, .. } = *self;
         self.routing.check(experts.len(), self.correction.map(<[f32]>::len))?;
         if self.router.rows() != experts.len() {
             let (found, expected) = (self.router.rows(), experts.len());
