@@ -40,7 +40,7 @@ impl Int8Activations {
             height,
             tiles,
             q: arena.elements(tiles * tile_bytes)?,
-            scales: arena.elements(tiles * height * groups / form.shared)?,
+            scales: arena.elements(tiles * height * form.blocks(groups))?,
             side: arena.elements(tiles * height * form.words(groups))?,
         })
     }
@@ -61,7 +61,7 @@ impl Int8Activations {
         debug_assert_eq!(tile * self.height, first);
         Int8Rows {
             q: self.q.as_slice()[tile * Int8Rows::tile_bytes(self.height, self.groups)..].as_ptr(),
-            scales: self.scales.as_slice()[first * (self.groups / self.form.shared)..].as_ptr(),
+            scales: self.scales.as_slice()[first * self.form.blocks(self.groups)..].as_ptr(),
             side: self.side.as_slice()[first * self.form.words(self.groups)..].as_ptr(),
             groups: self.groups,
             height: self.height,
@@ -105,16 +105,16 @@ impl Writer {
             // SAFETY: every row has its own bytes in each group of its tile.
             unsafe { self.q.slice(q_first + group * height * GROUP, GROUP) }.copy_from_slice(q);
         }
-        let blocks = groups / form.shared;
-        for (block, scales) in scales.chunks_exact(form.shared).take(blocks).enumerate() {
+        let blocks = form.blocks(groups);
+        for (block, scales) in scales.chunks(form.shared).take(blocks).enumerate() {
             // SAFETY: and a scale in each block.
             let to = unsafe { self.scales.slice((tile * blocks + block) * height + within, 1) };
             to.copy_from_slice(&scales[..1]);
         }
         let words = form.words(form.shared);
-        let blocks = sums.chunks_exact(2 * form.shared).zip(scales.chunks_exact(form.shared));
-        for (block, (sums, scales)) in blocks.take(groups / form.shared).enumerate() {
-            let first = ((tile * (groups / form.shared) + block) * height + within) * words;
+        let of_blocks = sums.chunks(2 * form.shared).zip(scales.chunks(form.shared));
+        for (block, (sums, scales)) in of_blocks.take(blocks).enumerate() {
+            let first = ((tile * blocks + block) * height + within) * words;
             // SAFETY: and its words.
             let to = unsafe { self.side.slice(first, words) };
             form.side.write(sums, scales[0], to);
@@ -128,7 +128,7 @@ impl Writer {
     pub(super) unsafe fn zeros(self, row: usize) {
         let Self { form, groups, height, .. } = self;
         let (tile, within) = (row / height, row % height);
-        let (blocks, words) = (groups / form.shared, form.words(form.shared));
+        let (blocks, words) = (form.blocks(groups), form.words(form.shared));
         let q_first = tile * Int8Rows::tile_bytes(height, groups) + within * GROUP;
         for group in 0..groups {
             // SAFETY: as for other rows.
@@ -149,10 +149,12 @@ impl Side {
     fn write(self, sums: &[i32], scale: f32, to: &mut [i32]) {
         let whole = sums.as_chunks::<2>().0.iter().map(|[first, second]| first + second);
         match self {
+            Self::None => {}
             Self::Sums => to.copy_from_slice(sums),
             Self::HalfStarts { offset } => {
                 to.iter_mut().zip(sums).for_each(|(to, sum)| *to = -offset * sum);
             }
+            Self::BlockStarts { offset } => to.fill(-offset * sums.iter().sum::<i32>()),
             Self::Starts { offset } => to.iter_mut().zip(whole).for_each(|(to, sum)| *to = -offset * sum),
             Self::Scaled => {
                 for (to, sum) in to.iter_mut().zip(whole) {

@@ -12,7 +12,7 @@ use super::activations::Int8Activations;
 use super::buffer::{Arena, Elements, Tensor};
 use super::kernels::{Bf16Panels, FloatPanels, Form, Int8Kernel, Kernels, MAX_INT8_ROWS};
 use super::matrix::{PackedMatrix, PackedPart};
-use super::pack::{GROUP, PANEL, unpack_panel};
+use super::pack::{GROUP, PANEL, PanelType, unpack_panel};
 use super::threads::{SharedMut, Threads};
 use crate::backend::BackendError;
 use crate::weights::DType;
@@ -61,7 +61,7 @@ enum Kernel {
     Float(FloatPanels),
     Bf16(Bf16Panels),
     /// Widened to `f32`, panel by panel.
-    Widened(FloatPanels),
+    Widened(DType, FloatPanels),
 }
 
 impl Gemm<'_> {
@@ -73,17 +73,17 @@ impl Gemm<'_> {
         }
         let mut out = self.arena.tensor(x.rows(), matrix.rows())?;
         let any = |wanted: fn(&Kernel) -> bool| {
-            matrix.parts().iter().any(|part| wanted(&self.kernel(part.dtype())))
+            matrix.parts().iter().any(|part| wanted(&self.kernel(part.holds())))
         };
         let int8 = self.to_int8(x, matrix)?;
         let bf16 = any(|kernel| matches!(kernel, Kernel::Bf16(_)));
         let bf16 = if bf16 { Some(self.to_bf16(x)?) } else { None };
-        let floats = any(|kernel| matches!(kernel, Kernel::Float(_) | Kernel::Widened(_)));
+        let floats = any(|kernel| matches!(kernel, Kernel::Float(_) | Kernel::Widened(..)));
         let meets = x.rows() > 1 && x.width().is_multiple_of(MEETING);
         let spaced = if floats && meets { Some(self.to_spaced(x)?) } else { None };
         // One panel in `f32` for each thread.
         let wide = x.width() * PANEL;
-        let widened = any(|kernel| matches!(kernel, Kernel::Widened(_)));
+        let widened = any(|kernel| matches!(kernel, Kernel::Widened(..)));
         let mut scratch =
             self.arena.elements::<f32>(if widened { wide * self.threads.count() } else { 0 })?;
         let scratch = SharedMut::new(scratch.as_mut_slice().as_mut_ptr());
@@ -102,7 +102,7 @@ impl Gemm<'_> {
         let target = SharedMut::new(out.as_mut_slice().as_mut_ptr());
         self.threads.run_numbered(tasks().count(), &|thread, task| {
             let Some((part, first, panels)) = tasks().nth(task) else { return };
-            let kernel = self.kernel(part.dtype());
+            let kernel = self.kernel(part.holds());
             let (int8, bf16, spaced) = (&int8, bf16.as_ref(), spaced.as_ref());
             // SAFETY: every thread has its own part of the scratch, which is empty when no kernel widens.
             let wide =
@@ -113,8 +113,9 @@ impl Gemm<'_> {
         Ok(out)
     }
 
-    fn kernel(&self, dtype: DType) -> Kernel {
-        let Kernels { f32, f16, bf16, bf16_dot, .. } = *self.kernels;
+    fn kernel(&self, holds: PanelType) -> Kernel {
+        let Kernels { per_channel, f32, f16, bf16, bf16_dot, .. } = *self.kernels;
+        let PanelType::File(dtype) = holds else { return Kernel::Int8(per_channel) };
         match (dtype, (self.kernels.int8)(dtype)) {
             (DType::F32, _) => Kernel::Float(f32),
             (DType::F16, _) => Kernel::Float(f16),
@@ -124,7 +125,7 @@ impl Gemm<'_> {
                 _ => Kernel::Float(bf16),
             },
             (_, Some(int8)) if matches!(self.compute, Compute::Auto | Compute::Int8) => Kernel::Int8(int8),
-            _ => Kernel::Widened(f32),
+            _ => Kernel::Widened(dtype, f32),
         }
     }
 
@@ -132,7 +133,7 @@ impl Gemm<'_> {
     fn to_int8(&self, x: &Tensor, matrix: &PackedMatrix) -> Result<Int8Forms, BackendError> {
         let mut forms = Int8Forms::default();
         for part in matrix.parts() {
-            if let Kernel::Int8(Int8Kernel { form, .. }) = self.kernel(part.dtype())
+            if let Kernel::Int8(Int8Kernel { form, .. }) = self.kernel(part.holds())
                 && forms.find(form).is_none()
             {
                 forms.push(self.to_form(x, form)?);
@@ -142,16 +143,22 @@ impl Gemm<'_> {
     }
 
     fn to_form(&self, x: &Tensor, form: Form) -> Result<Int8Activations, BackendError> {
-        let (width, groups) = (x.width(), x.width() / GROUP);
+        let groups = x.width().div_ceil(GROUP);
+        // What a row lacks to whole groups is zeros, which every thread keeps behind a copy of it.
+        let width = groups * GROUP;
+        let padding = if width > x.width() { width } else { 0 };
         let mut activations = Int8Activations::new(self.arena, form, x.rows(), groups)?;
         // Each thread rounds a row at a time, from where it is put between its neighbours.
         let threads = self.threads.count();
+        let mut padded = self.arena.elements::<f32>(threads * padding)?;
+        padded.as_mut_slice().fill(0.0);
         let mut q = self.arena.elements::<i8>(threads * width)?;
         let mut scales = self.arena.elements::<f32>(threads * groups)?;
         let mut sums = self.arena.elements::<i32>(threads * groups * 2)?;
         let capacity = activations.capacity();
         let writer = activations.writer();
-        let (q, scales, sums) = (
+        let (padded, q, scales, sums) = (
+            SharedMut::new(padded.as_mut_slice().as_mut_ptr()),
             SharedMut::new(q.as_mut_slice().as_mut_ptr()),
             SharedMut::new(scales.as_mut_slice().as_mut_ptr()),
             SharedMut::new(sums.as_mut_slice().as_mut_ptr()),
@@ -161,13 +168,22 @@ impl Gemm<'_> {
                 // SAFETY: each row is handled once.
                 return unsafe { writer.zeros(row) };
             }
-            // SAFETY: every thread has its own part of each of the three blocks.
+            // SAFETY: every thread has its own part of each of the four blocks.
+            let padded = unsafe { padded.slice(thread * padding, padding) };
+            // SAFETY: as above.
             let q = unsafe { q.slice(thread * width, width) };
             // SAFETY: as above.
             let scales = unsafe { scales.slice(thread * groups, groups) };
             // SAFETY: as above.
             let sums = unsafe { sums.slice(thread * groups * 2, groups * 2) };
-            (self.kernels.quantize)(x.row(row), form.shared, q, scales, sums);
+            let values = match padded.get_mut(..x.width()) {
+                Some(copy) => {
+                    copy.copy_from_slice(x.row(row));
+                    &*padded
+                }
+                None => x.row(row),
+            };
+            (self.kernels.quantize)(values, form.shared, q, scales, sums);
             // SAFETY: each row is handled once.
             unsafe { writer.row(row, q, scales, sums) };
         });
@@ -255,12 +271,12 @@ impl Job<'_> {
         let row_bytes = match self.kernel {
             Kernel::Int8(_) => self.x.width(),
             Kernel::Bf16(_) => self.x.width() * 2,
-            Kernel::Float(_) | Kernel::Widened(_) => self.x.width() * 4,
+            Kernel::Float(_) | Kernel::Widened(..) => self.x.width() * 4,
         };
         // Blocks end where tiles do.
         let tile = match self.kernel {
             Kernel::Int8(kernel) => kernel.form.height(self.x.rows()),
-            Kernel::Float(_) | Kernel::Bf16(_) | Kernel::Widened(_) => 1,
+            Kernel::Float(_) | Kernel::Bf16(_) | Kernel::Widened(..) => 1,
         };
         let block = (ROW_BLOCK_BYTES / row_bytes.max(1)).clamp(48, MAX_ROW_BLOCK) / tile * tile;
         for start in (0..self.x.rows()).step_by(block) {
@@ -327,11 +343,11 @@ impl Job<'_> {
             Kernel::Float(kernel) => unsafe {
                 kernel(panel, panels, cols, floats, float_stride, rows, out, stride)
             },
-            Kernel::Widened(kernel) => {
+            Kernel::Widened(dtype, kernel) => {
                 for at in 0..panels {
                     let packed =
                         self.part.panels_from(first + at).get(..self.part.panel_bytes()).unwrap_or_default();
-                    unpack_panel(self.part.dtype(), packed, cols, wide);
+                    unpack_panel(dtype, packed, cols, wide);
                     // SAFETY: as above, for the panel after the ones before.
                     let out = unsafe { out.add(at * PANEL) };
                     // SAFETY: as above; the widened panel is one of F32.
