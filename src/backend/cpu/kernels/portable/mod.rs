@@ -21,7 +21,7 @@
 //! | Q6_K, Q3_K | per half group of 16: `((d * scale) * sx) * idot` |
 //! | Q2_K | per half group: `((d * scale) * sx) * idot`, then `-(dmin * min) * (sx * sum)` |
 //!
-//! Offsets (8 of Q4_0, 16 of Q5_0, 32 of Q6_K, 4 of Q3_K) belong to the integers. `sum` is the exact integer sum of the
+//! Offsets (128 of Q8_0, 8 of Q4_0, 16 of Q5_0, 32 of Q6_K, 4 of Q3_K) belong to the integers. `sum` is the exact integer sum of the
 //! activations of the group or half group, converted to `f32`. Levels with fused multiply-add fuse the last product
 //! with its addition; here it is rounded on its own, because fused operations are a call into the C library on
 //! processors without them. Where the groups of a block share a scale, AVX-512 sums the block without it first: the
