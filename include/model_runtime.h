@@ -274,7 +274,8 @@
 #define MR_COMPUTE_BF16 2
 
 /**
- * int8 activations for quantized weights, single precision for the others.
+ * int8 activations for all weights: those in F32, F16 and BF16 that are not quantized become int8 with one scale per
+ * output while they are read. The fastest, at some cost in accuracy.
  */
 #define MR_COMPUTE_INT8 3
 

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 use model_runtime::backend::cpu::Level;
-use model_runtime::backend::cpu::bench::{Case, Kind};
+use model_runtime::backend::cpu::bench::{Case, Kind, panel_bytes};
 use model_runtime::weights::DType;
 use report::Report;
 
@@ -35,11 +35,11 @@ struct Arguments {
     /// Rows of activations.
     #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32,64,128,512")]
     rows: Vec<usize>,
-    /// Formats, as GGUF names them; BF16_dot has BF16 activations too.
+    /// Formats, as GGUF names them; BF16_dot has BF16 activations too, INT8 is one scale per output.
     #[arg(
         long,
         value_delimiter = ',',
-        default_value = "F32,F16,BF16,BF16_dot,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K"
+        default_value = "F32,F16,BF16,BF16_dot,INT8,Q8_0,Q4_0,Q4_1,Q5_0,Q5_1,Q2_K,Q3_K,Q4_K,Q5_K,Q6_K"
     )]
     formats: Vec<String>,
     /// Megabytes of the matrix that is read from memory; 0 leaves that measurement out.
@@ -78,6 +78,7 @@ fn format(name: &str) -> Option<(DType, Kind)> {
         "F16" => (DType::F16, Kind::Float),
         "BF16" => (DType::BF16, Kind::Float),
         "BF16_dot" => (DType::BF16, Kind::Bf16Dot),
+        "INT8" => (DType::F32, Kind::PerChannel),
         "Q8_0" => (DType::Q8_0, Kind::Int8),
         "Q4_0" => (DType::Q4_0, Kind::Int8),
         "Q4_1" => (DType::Q4_1, Kind::Int8),
@@ -142,8 +143,8 @@ fn run(a: &Arguments) -> Result<(), Failure> {
     }
     for name in a.formats.iter().filter(|_| a.memory > 0) {
         let Some((dtype, kind)) = format(name) else { continue };
-        let panel = dtype.bytes_for(16 * a.cols as u64).unwrap_or(1).max(1);
-        let panels = ((a.memory as u64) << 20).div_ceil(panel) as usize;
+        let Some(panel) = panel_bytes(dtype, kind, a.cols) else { continue };
+        let panels = (a.memory << 20).div_ceil(panel);
         let Some(mut case) = Case::new(level, dtype, kind, a.cols, panels, 1)? else { continue };
         // In turns, so that both meet the same neighbours.
         let (mut kernel, mut plain) = (f64::INFINITY, f64::INFINITY);

@@ -37,7 +37,7 @@ impl Report {
 
     pub(crate) fn rates(&mut self, format: &str, kind: Kind, rates: Vec<f64>) {
         let peak = match kind {
-            Kind::Int8 => self.peaks.int8,
+            Kind::Int8 | Kind::PerChannel => self.peaks.int8,
             Kind::Float => self.peaks.f32,
             Kind::Bf16Dot => self.peaks.bf16,
         };

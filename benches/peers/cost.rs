@@ -23,12 +23,20 @@ pub(crate) struct Cost {
     /// Bytes of keys and values of one token.
     cache_bytes: f64,
     window: usize,
-    compute: Compute,
+}
+
+/// The numbers that weights are multiplied as.
+#[derive(Debug, Clone, Copy)]
+enum Numbers {
+    Single,
+    Bf16,
+    Int8,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Weights {
-    dtype: DType,
+    /// What multiplies them.
+    numbers: Numbers,
     parameters: f64,
     bytes: f64,
 }
@@ -63,9 +71,22 @@ impl Cost {
             }
             let dtype = packed(tensor.dtype(), tensor.cols(), quantize);
             let parameters = tensor.elements() as u64;
-            let bytes = dtype.bytes_for(parameters).unwrap_or_else(|| tensor.bytes());
+            let float = matches!(dtype, DType::F32 | DType::F16 | DType::BF16);
+            let (name, bytes) = if float && options.compute == Compute::Int8 {
+                // A byte for each, and a scale for each row.
+                ("int8", parameters + 4 * tensor.rows() as u64)
+            } else {
+                (dtype.name(), dtype.bytes_for(parameters).unwrap_or_else(|| tensor.bytes()))
+            };
+            let numbers = match (options.compute, dtype) {
+                (Compute::F32, _) => Numbers::Single,
+                (Compute::Int8, _) => Numbers::Int8,
+                (_, DType::F32 | DType::F16) => Numbers::Single,
+                (_, DType::BF16) => Numbers::Bf16,
+                _ => Numbers::Int8,
+            };
             let of = if embedding || own_head { &mut head } else { &mut layers };
-            let sum = of.entry(dtype.name()).or_insert(Weights { dtype, parameters: 0.0, bytes: 0.0 });
+            let sum = of.entry(name).or_insert(Weights { numbers, parameters: 0.0, bytes: 0.0 });
             sum.parameters += parameters as f64;
             sum.bytes += bytes as f64;
         }
@@ -83,7 +104,6 @@ impl Cost {
             head,
             cache_bytes,
             window: config.sliding_window.unwrap_or(usize::MAX),
-            compute: options.compute,
         })
     }
 
@@ -100,8 +120,10 @@ impl Cost {
     /// The formats, the one with the most bytes first.
     pub(crate) fn formats(&self) -> String {
         let mut formats = BTreeMap::new();
-        self.weights()
-            .for_each(|weights| *formats.entry(weights.dtype.name()).or_insert(0.0) += weights.bytes);
+        self.layers
+            .iter()
+            .chain(&self.head)
+            .for_each(|(name, weights)| *formats.entry(*name).or_insert(0.0) += weights.bytes);
         let mut formats: Vec<(&str, f64)> = formats.into_iter().collect();
         formats.sort_by(|(_, one), (_, other)| other.total_cmp(one));
         formats.into_iter().map(|(name, _)| name).collect::<Vec<_>>().join(" + ")
@@ -130,27 +152,27 @@ impl Cost {
             for weights in of.values() {
                 let products = 2.0 * weights.parameters * rows;
                 operations += products;
-                arithmetic += self.peak(weights.dtype, limits).map_or(0.0, |peak| products / (peak * 1e9));
+                arithmetic += peak(weights.numbers, limits).map_or(0.0, |peak| products / (peak * 1e9));
             }
         }
         let reading = bytes / (limits.bandwidth * 1e9);
         let rate = rows / reading.max(arithmetic);
         Bound { rate, memory: reading >= arithmetic, bytes, operations }
     }
+}
 
-    /// GOP/s of the fastest instruction that may multiply weights of this format; `None` when none is measured.
-    fn peak(&self, dtype: DType, limits: &Limits) -> Option<f64> {
-        let peaks = limits.peaks;
-        let best = |other: Option<f64>| other.into_iter().chain(peaks.f32).reduce(f64::max);
-        match (self.compute, dtype) {
-            (Compute::F32, _) | (_, DType::F32 | DType::F16) => peaks.f32,
-            (_, DType::BF16) => best(peaks.bf16),
-            _ => best(peaks.int8),
-        }
+/// GOP/s of the fastest instruction that may multiply weights as such numbers; `None` when none is measured.
+fn peak(numbers: Numbers, limits: &Limits) -> Option<f64> {
+    let peaks = limits.peaks;
+    let best = |other: Option<f64>| other.into_iter().chain(peaks.f32).reduce(f64::max);
+    match numbers {
+        Numbers::Single => peaks.f32,
+        Numbers::Bf16 => best(peaks.bf16),
+        Numbers::Int8 => best(peaks.int8),
     }
 }
 
-/// The format in memory.
+/// The format that a file's becomes.
 fn packed(stored: DType, cols: usize, quantize: Option<DType>) -> DType {
     match quantize {
         Some(wanted) if matches!(stored, DType::F32 | DType::F16 | DType::BF16) => {

@@ -31,7 +31,8 @@ pub const MR_COMPUTE_DEFAULT: i32 = 0;
 pub const MR_COMPUTE_F32: i32 = 1;
 /// BF16 activations where the processor multiplies those, single precision elsewhere.
 pub const MR_COMPUTE_BF16: i32 = 2;
-/// int8 activations for quantized weights, single precision for the others.
+/// int8 activations for all weights: those in F32, F16 and BF16 that are not quantized become int8 with one scale per
+/// output while they are read. The fastest, at some cost in accuracy.
 pub const MR_COMPUTE_INT8: i32 = 3;
 
 /// Let the library choose, which is F16.

@@ -298,7 +298,7 @@ impl<W: Weights> Layer<W> {
             qkv: tensors.product(&name(qkv), qkv_rows, hidden)?,
             output: tensors.product(&name(output), hidden, hidden)?,
             mlp_norm: tensors.vector(&name(&format!("{mlp_norm}.weight")), hidden)?,
-            router: tensors.product(&name(router), config.experts, hidden)?,
+            router: tensors.router(&name(router), config.experts, hidden)?,
             experts: (0..config.experts)
                 .map(|expert| self::expert(config, tensors, &prefix, expert))
                 .collect::<Result<_, _>>()?,

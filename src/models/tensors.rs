@@ -216,6 +216,17 @@ impl<'a, 's, S: Store<'a>> Tensors<'a, 's, S> {
         self.stacked(&[part])
     }
 
+    /// The matrix that experts are chosen by, with the bias that it may have.
+    pub(super) fn router(
+        &mut self,
+        stem: &str,
+        experts: usize,
+        cols: usize,
+    ) -> Result<MatrixOf<'a, S>, ModelError> {
+        let part = self.part(stem, experts, cols)?;
+        self.matrix(&[part], MatrixUse::Router)
+    }
+
     /// A token embedding, which is the output head too when it is `tied`.
     pub(super) fn embedding(
         &mut self,

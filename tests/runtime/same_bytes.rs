@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use model_runtime::backend::cpu::{CacheType, CpuOptions, Level, Quantize};
+use model_runtime::backend::cpu::{CacheType, Compute, CpuOptions, Level, Quantize};
 use model_runtime::protocol::CompletionRequest;
 use model_runtime::runtime::BackendChoice;
 use model_runtime::weights::DType;
@@ -122,6 +122,14 @@ fn same_bytes_of_64_requests_with_a_sliding_window() {
 fn same_bytes_of_64_requests_with_int8_at_every_level() {
     for level in Level::supported() {
         sixty_four_requests(gguf("tiny-llama-256-Q4_K.gguf"), at(level));
+    }
+}
+
+#[test]
+fn same_bytes_of_64_requests_with_int8_of_float_weights_at_every_level() {
+    for level in Level::supported() {
+        let options = CpuOptions::default().level(level).compute(Compute::Int8).threads(3);
+        sixty_four_requests(tiny("llama2"), BackendChoice::Cpu(options));
     }
 }
 

@@ -64,7 +64,7 @@ impl Int8Activations {
             form,
             groups,
             q: arena.elements(all.tile(0, groups))?,
-            scales: arena.elements(all.first * groups / form.shared)?,
+            scales: arena.elements(all.first * form.blocks(groups))?,
             side: arena.elements(all.first * form.words(groups))?,
         })
     }
@@ -82,7 +82,7 @@ impl Int8Activations {
         let first = place.first + from;
         Int8Rows {
             q: self.q.as_slice()[place.tile(tile, self.groups)..].as_ptr(),
-            scales: self.scales.as_slice()[first * (self.groups / self.form.shared)..].as_ptr(),
+            scales: self.scales.as_slice()[first * self.form.blocks(self.groups)..].as_ptr(),
             side: self.side.as_slice()[first * self.form.words(self.groups)..].as_ptr(),
             groups: self.groups,
             height: place.height,
@@ -144,15 +144,15 @@ impl RunWriter {
             // SAFETY: every row has its own bytes in each group of its tile.
             unsafe { self.writer.q.slice(q_first + group * height * GROUP, GROUP) }.copy_from_slice(q);
         }
-        let blocks = groups / form.shared;
-        for (block, scales) in scales.chunks_exact(form.shared).take(blocks).enumerate() {
+        let blocks = form.blocks(groups);
+        for (block, scales) in scales.chunks(form.shared).take(blocks).enumerate() {
             let at = place.first * blocks + (tile * blocks + block) * height + within;
             // SAFETY: and a scale in each block.
             let to = unsafe { self.writer.scales.slice(at, 1) };
             to.copy_from_slice(&scales[..1]);
         }
         let words = form.words(form.shared);
-        let sums = sums.chunks_exact(2 * form.shared).zip(scales.chunks_exact(form.shared));
+        let sums = sums.chunks(2 * form.shared).zip(scales.chunks(form.shared));
         for (block, (sums, scales)) in sums.take(blocks).enumerate() {
             let at = place.first * blocks + (tile * blocks + block) * height + within;
             // SAFETY: and its words.
@@ -168,7 +168,7 @@ impl RunWriter {
     pub(super) unsafe fn zeros(self, row: usize) {
         let Self { writer: Writer { form, groups, .. }, place, .. } = self;
         let (height, (tile, within)) = (place.height, (row / place.height, row % place.height));
-        let (blocks, words) = (groups / form.shared, form.words(form.shared));
+        let (blocks, words) = (form.blocks(groups), form.words(form.shared));
         let q_first = place.tile(tile, groups) + within * GROUP;
         for group in 0..groups {
             // SAFETY: as for other rows.
@@ -189,10 +189,12 @@ impl Side {
     fn write(self, sums: &[i32], scale: f32, to: &mut [i32]) {
         let whole = sums.as_chunks::<2>().0.iter().map(|[first, second]| first + second);
         match self {
+            Self::None => {}
             Self::Sums => to.copy_from_slice(sums),
             Self::HalfStarts { offset } => {
                 to.iter_mut().zip(sums).for_each(|(to, sum)| *to = -offset * sum);
             }
+            Self::BlockStarts { offset } => to.fill(-offset * sums.iter().sum::<i32>()),
             Self::Starts { offset } => to.iter_mut().zip(whole).for_each(|(to, sum)| *to = -offset * sum),
             Self::Scaled => {
                 for (to, sum) in to.iter_mut().zip(whole) {

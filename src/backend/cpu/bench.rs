@@ -1,9 +1,10 @@
 //! Single kernels for the kernel benchmark; no part of the public interface.
 
+use super::Level;
 use super::activations::Int8Activations;
 use super::buffer::{AlignedBytes, Arena};
-use super::kernels::{Kernels, kernels};
-use super::{Level, pack};
+use super::kernels::{Bf16Panels, FloatPanels, Int8Kernel, Kernels, MAX_INT8_ROWS, kernels};
+use super::pack::{self, PanelType};
 use crate::backend::BackendError;
 use crate::weights::DType;
 
@@ -16,21 +17,26 @@ pub enum Kind {
     Float,
     /// BF16 weights and activations.
     Bf16Dot,
+    /// Float weights rounded to int8 with one scale per output, and int8 activations.
+    PerChannel,
 }
 
 /// One matrix of panels and some rows of activations.
 pub struct Case {
-    kernels: Kernels,
-    dtype: DType,
-    kind: Kind,
+    multiply: Multiply,
     cols: usize,
     panels: usize,
     rows: usize,
     panel_bytes: usize,
     weights: AlignedBytes,
-    x: AlignedBytes,
-    int8: Option<Int8Activations>,
     out: Vec<f32>,
+}
+
+/// A kernel with the activations that it takes.
+enum Multiply {
+    Int8(Int8Kernel, Int8Activations),
+    Float(FloatPanels, AlignedBytes),
+    Bf16Dot(Bf16Panels, AlignedBytes),
 }
 
 /// Bytes between rows of activations: no power of two, so that rows do not share a cache set.
@@ -54,36 +60,28 @@ impl Case {
         if !level.is_supported() {
             return Ok(None);
         }
-        let kernels = kernels(level);
-        let exists = match kind {
-            Kind::Int8 => (kernels.int8)(dtype).is_some(),
-            Kind::Float => matches!(dtype, DType::F32 | DType::F16 | DType::BF16),
-            Kind::Bf16Dot => dtype == DType::BF16 && kernels.bf16_dot.is_some(),
+        let Kernels { int8, per_channel, f32, f16, bf16, bf16_dot, .. } = kernels(level);
+        let multiply = match (kind, dtype) {
+            (Kind::Int8, _) => match int8(dtype) {
+                Some(kernel) => Multiply::Int8(kernel, int8_rows(kernel, cols, rows)?),
+                None => return Ok(None),
+            },
+            (Kind::PerChannel, _) => Multiply::Int8(per_channel, int8_rows(per_channel, cols, rows)?),
+            (Kind::Float, DType::F32) => Multiply::Float(f32, float_rows(4 * cols, rows)?),
+            (Kind::Float, DType::F16) => Multiply::Float(f16, float_rows(4 * cols, rows)?),
+            (Kind::Float, DType::BF16) => Multiply::Float(bf16, float_rows(4 * cols, rows)?),
+            (Kind::Bf16Dot, DType::BF16) => match bf16_dot {
+                Some(kernel) => Multiply::Bf16Dot(kernel, float_rows(2 * cols, rows)?),
+                None => return Ok(None),
+            },
+            _ => return Ok(None),
         };
-        let Some(panel_bytes) = pack::panel_bytes(dtype, cols).filter(|_| exists) else {
-            return Ok(None);
-        };
+        let Some(panel_bytes) = panel_type(dtype, kind).panel_bytes(cols) else { return Ok(None) };
         let mut weights = AlignedBytes::zeroed(panel_bytes * panels, "weights")?;
         // As f16, BF16 or f32 a small positive number; integers, scales and bits that are not all the same.
         weights.as_mut_slice().fill(0x2c);
-        let mut x = AlignedBytes::zeroed(rows * stride(4 * cols), "activations")?;
-        x.as_mut_slice().fill(0x2c);
-        let int8 = match (kernels.int8)(dtype) {
-            Some(kernel) => {
-                let groups = cols / pack::GROUP;
-                let mut int8 = Int8Activations::new(&Arena::new(), kernel.form, rows, groups)?;
-                let (q, scales, sums) = (vec![0x2c; cols], vec![0.01; groups], vec![0x2c * 16; 2 * groups]);
-                let writer = int8.writer().run(&(0..rows));
-                for row in 0..writer.capacity() {
-                    // SAFETY: rows within the capacity, one after the other.
-                    unsafe { writer.row(row, &q, &scales, &sums) };
-                }
-                Some(int8)
-            }
-            None => None,
-        };
         let out = vec![0.0; rows * panels * pack::PANEL];
-        Ok(Some(Self { kernels, dtype, kind, cols, panels, rows, panel_bytes, weights, x, int8, out }))
+        Ok(Some(Self { multiply, cols, panels, rows, panel_bytes, weights, out }))
     }
 
     /// Multiplications and additions of [`run`](Self::run).
@@ -102,36 +100,64 @@ impl Case {
         for first in (0..self.panels).step_by(at_once.max(1)) {
             let panels = at_once.max(1).min(self.panels - first);
             let panel = self.weights.as_slice()[first * self.panel_bytes..].as_ptr();
-            let out = self.out[first * pack::PANEL..].as_mut_ptr();
-            let x = self.x.as_ptr();
             let (cols, rows) = (self.cols, self.rows);
-            match self.kind {
-                Kind::Int8 => {
-                    if let (Some(kernel), Some(x)) = ((self.kernels.int8)(self.dtype), &self.int8) {
+            // As many rows in a call as a product gives its kernels.
+            let most = match &self.multiply {
+                Multiply::Int8(kernel, _) => {
+                    let height = kernel.form.height(rows);
+                    MAX_INT8_ROWS / height * height
+                }
+                _ => rows.max(1),
+            };
+            for start in (0..rows).step_by(most) {
+                let rows = most.min(rows - start);
+                let out = self.out[start * width + first * pack::PANEL..].as_mut_ptr();
+                match &self.multiply {
+                    Multiply::Int8(kernel, x) => {
+                        let x = x.rows_from(&(0..self.rows), start);
                         // SAFETY: whole panels and rows of `cols` inputs, and outputs for all of them.
-                        unsafe {
-                            (kernel.panels)(panel, panels, &x.rows_from(&(0..rows), 0), rows, out, width)
-                        };
+                        unsafe { (kernel.panels)(panel, panels, &x, rows, out, width) };
                     }
-                }
-                Kind::Float => {
-                    let kernel = match self.dtype {
-                        DType::F32 => self.kernels.f32,
-                        DType::F16 => self.kernels.f16,
-                        _ => self.kernels.bf16,
-                    };
-                    // SAFETY: as above.
-                    unsafe { kernel(panel, panels, cols, x.cast(), stride(4 * cols) / 4, rows, out, width) };
-                }
-                Kind::Bf16Dot => {
-                    if let Some(kernel) = self.kernels.bf16_dot {
+                    Multiply::Float(kernel, x) => {
+                        let (x, stride) = (x.as_ptr(), stride(4 * cols) / 4);
                         // SAFETY: as above.
-                        unsafe {
-                            kernel(panel, panels, cols, x.cast(), stride(2 * cols) / 2, rows, out, width)
-                        };
+                        unsafe { kernel(panel, panels, cols, x.cast(), stride, rows, out, width) };
+                    }
+                    Multiply::Bf16Dot(kernel, x) => {
+                        let (x, stride) = (x.as_ptr(), stride(2 * cols) / 2);
+                        // SAFETY: as above.
+                        unsafe { kernel(panel, panels, cols, x.cast(), stride, rows, out, width) };
                     }
                 }
             }
         }
     }
+}
+
+/// Bytes of a panel of such weights; `None` when the width is not one that the type has.
+pub fn panel_bytes(dtype: DType, kind: Kind, cols: usize) -> Option<usize> {
+    panel_type(dtype, kind).panel_bytes(cols)
+}
+
+fn panel_type(dtype: DType, kind: Kind) -> PanelType {
+    if kind == Kind::PerChannel { PanelType::PerChannel } else { PanelType::File(dtype) }
+}
+
+fn float_rows(bytes: usize, rows: usize) -> Result<AlignedBytes, BackendError> {
+    let mut x = AlignedBytes::zeroed(rows * stride(bytes), "activations")?;
+    x.as_mut_slice().fill(0x2c);
+    Ok(x)
+}
+
+fn int8_rows(kernel: Int8Kernel, cols: usize, rows: usize) -> Result<Int8Activations, BackendError> {
+    let groups = cols.div_ceil(pack::GROUP);
+    let mut int8 = Int8Activations::new(&Arena::new(), kernel.form, rows, groups)?;
+    let (q, scales, sums) =
+        (vec![0x2c; groups * pack::GROUP], vec![0.01; groups], vec![0x2c * 16; 2 * groups]);
+    let writer = int8.writer().run(&(0..rows));
+    for row in 0..writer.capacity() {
+        // SAFETY: rows within the capacity, one after the other.
+        unsafe { writer.row(row, &q, &scales, &sums) };
+    }
+    Ok(int8)
 }

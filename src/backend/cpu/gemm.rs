@@ -14,7 +14,7 @@ use super::activations::Int8Activations;
 use super::buffer::{Arena, Elements, Tensor};
 use super::kernels::{Bf16Panels, FloatPanels, Form, Int8Kernel, Kernels, MAX_INT8_ROWS};
 use super::matrix::{PackedMatrix, PackedPart};
-use super::pack::{GROUP, PANEL, unpack_panel};
+use super::pack::{GROUP, PANEL, PanelType, unpack_panel};
 use super::threads::{SharedMut, Threads};
 use crate::backend::BackendError;
 use crate::weights::DType;
@@ -69,7 +69,7 @@ enum Kernel {
     Float(FloatPanels),
     Bf16(Bf16Panels),
     /// Widened to `f32`, panel by panel.
-    Widened(FloatPanels),
+    Widened(DType, FloatPanels),
 }
 
 /// Activations in every form that the parts of some matrices want.
@@ -93,7 +93,7 @@ impl Gemm<'_> {
         let mut out = self.arena.tensor(rows, outputs)?;
         let inputs = self.inputs(x, groups)?;
         // One panel in `f32` for each thread.
-        let widened = groups.parts().any(|part| matches!(self.kernel(part.dtype()), Kernel::Widened(_)));
+        let widened = groups.parts().any(|part| matches!(self.kernel(part.holds()), Kernel::Widened(..)));
         let wide = if widened { x.width() * PANEL } else { 0 };
         let mut scratch = self.arena.elements::<f32>(wide * self.threads.count())?;
         let scratch = SharedMut::new(scratch.as_mut_slice().as_mut_ptr());
@@ -119,7 +119,7 @@ impl Gemm<'_> {
         let target = SharedMut::new(out.as_mut_slice().as_mut_ptr());
         let run = |thread: usize, task: usize| {
             let Some((group, part, first, panels)) = tasks().nth(task) else { return };
-            let (kernel, rows) = (self.kernel(part.dtype()), group.range());
+            let (kernel, rows) = (self.kernel(part.holds()), group.range());
             let float_chunk = self.kernels.float_chunk;
             // SAFETY: every thread has its own part of the scratch, which is empty when no kernel widens.
             let wide = unsafe { scratch.slice(thread * wide, wide) };
@@ -150,12 +150,12 @@ impl Gemm<'_> {
         let mut inputs = Inputs { x, spaced: None, int8: Int8Forms::default(), bf16: None };
         let meets = x.rows() > 1 && x.width().is_multiple_of(MEETING);
         for part in groups.parts() {
-            match self.kernel(part.dtype()) {
+            match self.kernel(part.holds()) {
                 Kernel::Int8(Int8Kernel { form, .. }) if inputs.int8.find(form).is_none() => {
                     inputs.int8.push(self.to_form(x, groups, form)?);
                 }
                 Kernel::Bf16(_) if inputs.bf16.is_none() => inputs.bf16 = Some(self.to_bf16(x, groups)?),
-                Kernel::Float(_) | Kernel::Widened(_)
+                Kernel::Float(_) | Kernel::Widened(..)
                     if inputs.spaced.is_none() && (meets || groups.source.is_some()) =>
                 {
                     inputs.spaced = Some(self.to_spaced(x, groups)?);
@@ -166,8 +166,9 @@ impl Gemm<'_> {
         Ok(inputs)
     }
 
-    fn kernel(&self, dtype: DType) -> Kernel {
-        let Kernels { f32, f16, bf16, bf16_dot, .. } = *self.kernels;
+    fn kernel(&self, holds: PanelType) -> Kernel {
+        let Kernels { per_channel, f32, f16, bf16, bf16_dot, .. } = *self.kernels;
+        let PanelType::File(dtype) = holds else { return Kernel::Int8(per_channel) };
         match (dtype, (self.kernels.int8)(dtype)) {
             (DType::F32, _) => Kernel::Float(f32),
             (DType::F16, _) => Kernel::Float(f16),
@@ -177,33 +178,49 @@ impl Gemm<'_> {
                 _ => Kernel::Float(bf16),
             },
             (_, Some(int8)) if matches!(self.compute, Compute::Auto | Compute::Int8) => Kernel::Int8(int8),
-            _ => Kernel::Widened(f32),
+            _ => Kernel::Widened(dtype, f32),
         }
     }
 
-    fn to_form(self, x: &Tensor, of: &Groups<'_>, form: Form) -> Result<Int8Activations, BackendError> {
-        let (width, groups) = (x.width(), x.width() / GROUP);
+    fn to_form(&self, x: &Tensor, of: &Groups<'_>, form: Form) -> Result<Int8Activations, BackendError> {
+        let groups = x.width().div_ceil(GROUP);
+        // What a row lacks to whole groups is zeros, which every thread keeps behind a copy of it.
+        let width = groups * GROUP;
+        let padding = if width > x.width() { width } else { 0 };
         let mut activations = Int8Activations::new(self.arena, form, of.rows(), groups)?;
         // Each thread rounds a row at a time, from where it is put between its neighbours.
         let threads = self.threads.count();
+        let mut padded = self.arena.elements::<f32>(threads * padding)?;
+        padded.as_mut_slice().fill(0.0);
         let mut q = self.arena.elements::<i8>(threads * width)?;
         let mut scales = self.arena.elements::<f32>(threads * groups)?;
         let mut sums = self.arena.elements::<i32>(threads * groups * 2)?;
         let writer = activations.writer();
-        let (q, scales, sums) = (
+        let (padded, q, scales, sums) = (
+            SharedMut::new(padded.as_mut_slice().as_mut_ptr()),
             SharedMut::new(q.as_mut_slice().as_mut_ptr()),
             SharedMut::new(scales.as_mut_slice().as_mut_ptr()),
             SharedMut::new(sums.as_mut_slice().as_mut_ptr()),
         );
         self.rows(of.rows(), width, &|thread, row| {
             let Some(run) = of.group_of(row).map(Group::range) else { return };
-            // SAFETY: every thread has its own part of each of the three blocks.
+            // SAFETY: every thread has its own part of each of the four blocks.
+            let padded = unsafe { padded.slice(thread * padding, padding) };
+            // SAFETY: as above.
             let q = unsafe { q.slice(thread * width, width) };
             // SAFETY: as above.
             let scales = unsafe { scales.slice(thread * groups, groups) };
             // SAFETY: as above.
             let sums = unsafe { sums.slice(thread * groups * 2, groups * 2) };
-            (self.kernels.quantize)(x.row(of.source_of(row)), form.shared, q, scales, sums);
+            let x = x.row(of.source_of(row));
+            let values = match padded.get_mut(..x.len()) {
+                Some(copy) => {
+                    copy.copy_from_slice(x);
+                    &*padded
+                }
+                None => x,
+            };
+            (self.kernels.quantize)(values, form.shared, q, scales, sums);
             let writer = writer.run(&run);
             // SAFETY: each row is handled once.
             unsafe { writer.row(row - run.start, q, scales, sums) };
@@ -217,7 +234,7 @@ impl Gemm<'_> {
         Ok(activations)
     }
 
-    fn to_spaced(self, x: &Tensor, of: &Groups<'_>) -> Result<SpacedActivations, BackendError> {
+    fn to_spaced(&self, x: &Tensor, of: &Groups<'_>) -> Result<SpacedActivations, BackendError> {
         let width = x.width();
         let stride = if width.is_multiple_of(MEETING) { width + 16 } else { width };
         let mut values = self.arena.elements::<f32>(of.rows() * stride)?;
@@ -229,7 +246,7 @@ impl Gemm<'_> {
         Ok(SpacedActivations { values, stride })
     }
 
-    fn to_bf16(self, x: &Tensor, of: &Groups<'_>) -> Result<Bf16Activations, BackendError> {
+    fn to_bf16(&self, x: &Tensor, of: &Groups<'_>) -> Result<Bf16Activations, BackendError> {
         let width = x.width().next_multiple_of(2);
         let stride = width.next_multiple_of(32) + 32;
         let mut values = self.arena.elements::<u16>(of.rows() * stride)?;
@@ -300,12 +317,12 @@ impl Job<'_> {
         let row_bytes = match self.kernel {
             Kernel::Int8(_) => self.inputs.x.width(),
             Kernel::Bf16(_) => self.inputs.x.width().min(self.float_chunk) * 2,
-            Kernel::Float(_) | Kernel::Widened(_) => self.inputs.x.width().min(self.float_chunk) * 4,
+            Kernel::Float(_) | Kernel::Widened(..) => self.inputs.x.width().min(self.float_chunk) * 4,
         };
         // Blocks end where tiles do.
         let tile = match self.kernel {
             Kernel::Int8(kernel) => kernel.form.height(self.rows.len()),
-            Kernel::Float(_) | Kernel::Bf16(_) | Kernel::Widened(_) => 1,
+            Kernel::Float(_) | Kernel::Bf16(_) | Kernel::Widened(..) => 1,
         };
         let block = (ROW_BLOCK_BYTES / row_bytes.max(1)).clamp(48, MAX_ROW_BLOCK) / tile * tile;
         for start in (0..self.rows.len()).step_by(block) {
@@ -373,11 +390,11 @@ impl Job<'_> {
             Kernel::Float(kernel) => unsafe {
                 kernel(panel, panels, cols, floats, float_stride, rows, out, stride)
             },
-            Kernel::Widened(kernel) => {
+            Kernel::Widened(dtype, kernel) => {
                 for at in 0..panels {
                     let packed =
                         self.part.panels_from(first + at).get(..self.part.panel_bytes()).unwrap_or_default();
-                    unpack_panel(self.part.dtype(), packed, cols, wide);
+                    unpack_panel(dtype, packed, cols, wide);
                     // SAFETY: as above, for the panel after the ones before.
                     let out = unsafe { out.add(at * PANEL) };
                     // SAFETY: as above; the widened panel is one of F32.

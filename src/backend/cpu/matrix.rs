@@ -2,12 +2,12 @@
 
 mod load;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use super::buffer::AlignedBytes;
-use super::pack::{PANEL, panel_bytes, unpack_row};
+use super::pack::{PANEL, Packing, PanelType};
 use crate::backend::{BackendError, MatrixPart, MatrixSource, MatrixUse};
-use crate::weights::{DType, WeightsError};
+use crate::weights::WeightsError;
 
 pub use super::pack::Quantize;
 
@@ -20,11 +20,11 @@ pub struct PackedMatrix {
     bias: Option<Vec<f32>>,
 }
 
-/// Outputs `first_row..first_row + rows` of a matrix: panels of one format, one behind the other. The last panel has
+/// Outputs `first_row..first_row + rows` of a matrix: panels of one type, one behind the other. The last panel has
 /// lanes beyond the rows when these are no multiple of [`PANEL`].
 #[derive(Debug)]
 pub(crate) struct PackedPart {
-    dtype: DType,
+    holds: PanelType,
     first_row: usize,
     rows: usize,
     panel_bytes: usize,
@@ -32,8 +32,9 @@ pub(crate) struct PackedPart {
 }
 
 impl PackedPart {
-    pub(crate) fn dtype(&self) -> DType {
-        self.dtype
+    /// What the panels hold.
+    pub(crate) fn holds(&self) -> PanelType {
+        self.holds
     }
 
     /// The output of the matrix that this part's first row is.
@@ -122,7 +123,7 @@ impl PackedMatrix {
         };
         let (panel, lane) = ((row - part.first_row) / PANEL, (row - part.first_row) % PANEL);
         if let Some(panel) = part.panels_from(panel).get(..part.panel_bytes) {
-            unpack_row(part.dtype, panel, self.cols, lane, out);
+            part.holds.unpack_row(panel, lane, out);
         }
         Ok(())
     }
@@ -130,7 +131,7 @@ impl PackedMatrix {
 
 /// A part as it will be packed, before anything is read.
 struct Planned<'a> {
-    dtype: DType,
+    holds: PanelType,
     first_row: usize,
     rows: usize,
     panel_bytes: usize,
@@ -148,35 +149,37 @@ impl Planned<'_> {
 ///
 /// # Errors
 /// Whatever keeps the source from being loaded and can be known without reading it.
-pub(crate) fn planned_bytes(source: &MatrixSource<'_>, quantize: Quantize) -> Result<u64, BackendError> {
+pub(crate) fn planned_bytes(source: &MatrixSource<'_>, packing: Packing) -> Result<u64, BackendError> {
     let mut bytes = 0u64;
-    for part in plan(source, quantize)? {
+    for part in plan(source, packing)? {
         let size = part.bytes().ok_or_else(too_large)?;
         bytes = bytes.saturating_add((size as u64).saturating_add(63) / 64 * 64);
     }
     Ok(bytes.saturating_add(if source.has_bias() { 4 * source.rows() as u64 } else { 0 }))
 }
 
-/// Decides formats, and which tensors can share panels' storage: those of one format whose predecessors end with a
+/// Decides what panels hold, and which tensors can share their storage: those of one type whose predecessors end with a
 /// full panel.
-fn plan<'a>(source: &MatrixSource<'a>, quantize: Quantize) -> Result<Vec<Planned<'a>>, BackendError> {
+fn plan<'a>(source: &MatrixSource<'a>, packing: Packing) -> Result<Vec<Planned<'a>>, BackendError> {
     source.check()?;
-    let quantize = if source.usage == MatrixUse::Router { Quantize::None } else { quantize };
+    // The choice of experts turns on small differences.
+    let packing = if source.usage == MatrixUse::Router { Packing::default() } else { packing };
     let mut parts: Vec<Planned<'a>> = Vec::new();
     let (cols, mut first_row) = (source.cols(), 0usize);
+    let multiplied = source.usage != MatrixUse::Rows;
     for part in &source.parts {
         let weight = part.weight();
         let refused = |problem| WeightsError::tensor(source.checkpoint.path(), weight.name(), problem);
-        let dtype = quantize.target(weight.dtype(), cols).map_err(refused)?;
+        let holds = packing.target(weight.dtype(), cols, multiplied).map_err(refused)?;
         let rows = part.outputs();
         match parts.last_mut() {
-            Some(last) if last.dtype == dtype && last.rows.is_multiple_of(PANEL) => {
+            Some(last) if last.holds == holds && last.rows.is_multiple_of(PANEL) => {
                 last.rows += rows;
                 last.tensors.push(*part);
             }
             _ => {
-                let panel_bytes = panel_bytes(dtype, cols).ok_or_else(too_large)?;
-                parts.push(Planned { dtype, first_row, rows, panel_bytes, tensors: vec![*part] });
+                let panel_bytes = holds.panel_bytes(cols).ok_or_else(too_large)?;
+                parts.push(Planned { holds, first_row, rows, panel_bytes, tensors: vec![*part] });
             }
         }
         first_row = first_row.checked_add(rows).ok_or_else(too_large)?;

@@ -115,7 +115,7 @@ impl Backend for CpuBackend {
     }
 
     fn matrix_bytes(&self, source: &MatrixSource<'_>) -> Result<u64, BackendError> {
-        matrix::planned_bytes(source, self.options.quantize)
+        matrix::planned_bytes(source, self.options.packing())
     }
 
     fn cache_bytes(&self, shape: &CacheShape) -> Option<u64> {
@@ -127,7 +127,7 @@ impl Backend for CpuBackend {
         source: &MatrixSource<'_>,
         progress: &mut MatrixProgress<'_>,
     ) -> Result<PackedMatrix, BackendError> {
-        PackedMatrix::load(source, self.options.quantize, &self.threads, progress)
+        PackedMatrix::load(source, self.options.packing(), &self.threads, progress)
     }
 
     fn load_vector(&self, checkpoint: &Checkpoint, tensor: &TensorInfo) -> Result<Vec<f32>, BackendError> {

@@ -6,6 +6,7 @@ use super::affinity::Affinity;
 use super::cache::CacheType;
 use super::level::Level;
 use super::matrix::Quantize;
+use super::pack::Packing;
 use crate::backend::BackendError;
 
 /// More threads than this are a mistake, not a machine.
@@ -24,8 +25,13 @@ pub enum Compute {
     F32,
     /// BF16 activations where the processor multiplies those, `f32` elsewhere.
     Bf16,
-    /// int8 activations for quantized weights, `f32` for the others. Values share a scale in groups of 32; with
-    /// AVX-512 and K-quants in groups of 256, as these formats' own reference does.
+    /// int8 activations for all weights. F32, F16 and BF16 weights that [`CpuOptions::quantize`] leaves as they are
+    /// become int8 with one scale per output while they are read (W8A8), a quarter or half of their size; those that
+    /// are only looked up row by row stay as they are. It is the fastest way to compute, and gives up some accuracy
+    /// where a few weights of an output are far larger than its others.
+    ///
+    /// Activations share a scale in groups of 256 for these weights, and for K-quants with AVX-512, as these formats'
+    /// own reference does; in groups of 32 otherwise.
     Int8,
 }
 
@@ -44,7 +50,7 @@ pub struct CpuOptions {
     pub compute: Compute,
     /// What the cache of keys and values holds.
     pub cache: CacheType,
-    /// What F32, F16 and BF16 weights become while they are read.
+    /// What F32, F16 and BF16 weights become while they are read. Comes before what [`Compute::Int8`] makes of them.
     pub quantize: Quantize,
 }
 
@@ -101,6 +107,11 @@ impl CpuOptions {
             return Err(BackendError::Option { option: "threads", value, accepted });
         }
         self.affinity.validate(self.threads)
+    }
+
+    /// What is done with float weights while they are read.
+    pub(super) fn packing(&self) -> Packing {
+        Packing { quantize: self.quantize, per_channel: self.compute == Compute::Int8 }
     }
 
     /// How many threads there will be, the engine's own included.

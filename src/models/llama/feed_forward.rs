@@ -33,7 +33,7 @@ impl<W: Weights> FeedForward<W> {
             });
         };
         Ok(Self::Mixture {
-            router: tensors.product(&Part::Router(at).stem(format), count, hidden)?,
+            router: tensors.router(&Part::Router(at).stem(format), count, hidden)?,
             experts: (0..count)
                 .map(|expert| match format {
                     Format::HuggingFace => separate(config, tensors, at, expert),

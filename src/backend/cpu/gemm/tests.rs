@@ -3,12 +3,12 @@
 
 #![allow(clippy::unwrap_used)]
 
-use std::ops::ControlFlow;
 use std::path::Path;
 
 use super::super::Level;
 use super::super::kernels::kernels;
-use super::super::matrix::Quantize;
+use super::super::matrix::tests::{PER_CHANNEL, directory, load, source};
+use super::super::pack::Packing;
 use super::*;
 use crate::backend::{MatrixPart, MatrixSource, MatrixUse};
 use crate::weights::Checkpoint;
@@ -29,7 +29,7 @@ fn rows_of_matrix(file: &str, tensor: &str, rows: Option<Range<usize>>) -> Packe
     let whole = MatrixPart::whole(weight);
     let parts = vec![rows.map_or(whole, |rows| whole.rows(rows))];
     let source = MatrixSource { checkpoint: &checkpoint, parts, usage: MatrixUse::Product };
-    PackedMatrix::load(&source, Quantize::None, &Threads::new(1), &mut |_| ControlFlow::Continue(())).unwrap()
+    load(&source, Packing::default(), &Threads::new(1)).unwrap()
 }
 
 /// Three formats that want activations in three forms.
@@ -213,4 +213,57 @@ fn groups_of_other_shapes_are_refused() {
     };
     assert_eq!(line([&matrices[0], &other]), "linear: input width is 256, expected 64");
     assert_eq!(line([&matrices[0], &matrices[1]]), "linear: output width is 512, expected 128");
+}
+
+/// A row of activations as the portable kernels round it with one scale for 256 inputs.
+fn rounded(x: &[f32]) -> Vec<f64> {
+    let mut padded = x.to_vec();
+    padded.resize(x.len().next_multiple_of(GROUP), 0.0);
+    let groups = padded.len() / GROUP;
+    let (mut q, mut scales, mut sums) = (vec![0; padded.len()], vec![0.0; groups], vec![0; 2 * groups]);
+    (kernels(Level::Portable).quantize)(&padded, 8, &mut q, &mut scales, &mut sums);
+    let value = |(k, q): (usize, &i8)| f64::from(*q) * f64::from(scales[k / GROUP]);
+    q.iter().enumerate().map(value).take(x.len()).collect()
+}
+
+#[test]
+fn float_weights_packed_as_int8() {
+    const OUTPUTS: usize = 39;
+    // No whole group, no whole block, and both with more than one block.
+    for width in [20, 172, 700, 1056] {
+        let directory = directory(&[("w", &[OUTPUTS, width], false)]);
+        let checkpoint = Checkpoint::open(directory.path()).unwrap();
+        let threads = Threads::new(1);
+        let of = |packing| load(&source(&checkpoint, &["w"]), packing, &threads).unwrap();
+        let (int8, single) = (of(PER_CHANNEL), of(Packing::default()));
+        let both = PackedMatrix::stacked(vec![of(PER_CHANNEL), of(Packing::default())]);
+        for level in Level::supported() {
+            let run = Run::new(level);
+            let x = activations(&run.arena, width);
+            let found = run.check(Compute::Int8, &x, &int8);
+            // What is packed as int8 is computed as int8.
+            for compute in [Compute::Auto, Compute::F32, Compute::Bf16] {
+                assert!(run.bits(compute, &x, &int8) == found, "{level:?} {compute:?}");
+            }
+            for (row, found) in found.chunks_exact(OUTPUTS).enumerate().step_by(7) {
+                let x = rounded(x.row(row));
+                for (output, found) in found.iter().enumerate() {
+                    let mut weights = vec![0.0; width];
+                    int8.row(output, &mut weights).unwrap();
+                    let products = x.iter().zip(&weights).map(|(x, w)| x * f64::from(*w));
+                    let (expected, magnitude) =
+                        products.fold((0.0, 0.0), |(sum, all), term: f64| (sum + term, all + term.abs()));
+                    let distance = (f64::from(f32::from_bits(*found)) - expected).abs();
+                    assert!(distance <= 1e-6 * magnitude, "{level:?}, width {width}, row {row}: {distance}");
+                }
+            }
+            let single = run.bits(Compute::F32, &x, &single);
+            let both = run.check(Compute::F32, &x, &both);
+            for (row, both) in both.chunks_exact(2 * OUTPUTS).enumerate() {
+                let of_row = row * OUTPUTS..(row + 1) * OUTPUTS;
+                assert!(both[..OUTPUTS] == found[of_row.clone()], "{level:?} row {row}");
+                assert!(both[OUTPUTS..] == single[of_row], "{level:?} row {row}");
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@
 
 mod float;
 mod int8;
+mod per_channel;
 mod rows;
 
 use crate::backend::cpu::buffer::AlignedBytes;
@@ -18,6 +19,7 @@ use crate::weights::DType;
 
 pub(crate) use float::{bf16_dot, float};
 pub(crate) use int8::int8;
+pub(crate) use per_channel::per_channel;
 pub(crate) use rows::{quantize, to_bf16};
 
 /// Rows of the inputs; more than any tile is high, and no multiple of one.

@@ -61,12 +61,19 @@ impl Form {
         rows.div_ceil(rows.div_ceil(self.max_height))
     }
 
+    /// Blocks of groups that share a scale, the last one perhaps with fewer.
+    pub(super) fn blocks(self, groups: usize) -> usize {
+        groups.div_ceil(self.shared)
+    }
+
     /// Words beside a row of so many groups.
     pub(super) fn words(self, groups: usize) -> usize {
         match self.side {
+            Side::None => 0,
             Side::Sums | Side::HalfStarts { .. } => 2 * groups,
             Side::Starts { .. } | Side::Scaled | Side::HalfPairs => groups,
             Side::Pairs => groups / 2,
+            Side::BlockStarts { .. } => self.blocks(groups),
         }
     }
 }
@@ -74,12 +81,16 @@ impl Form {
 /// What a kernel needs to know of the sums of activations, for weights whose integers have an offset or a minimum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
+    /// Nothing.
+    None,
     /// Per half group of 16: the sum of its integers.
     Sums,
     /// Per group: minus `offset` times its sum.
     Starts { offset: i32 },
     /// The same per half group.
     HalfStarts { offset: i32 },
+    /// The same per block of groups that share a scale.
+    BlockStarts { offset: i32 },
     /// Per group, as `f32`: the scale times its sum.
     Scaled,
     /// Per two groups: their sums as `i16`.
@@ -88,7 +99,12 @@ pub(super) enum Side {
     HalfPairs,
 }
 
-/// A kernel for panels of a quantized format, and the activations that it takes.
+/// Groups that share a scale of the activations which meet weights with one scale per output. A scale per row would be
+/// as accurate as its largest value allows all others to be; one for 256 inputs costs two operations for 64 dot
+/// products.
+pub(super) const CHANNEL_SHARED: usize = 8;
+
+/// A kernel for panels of weights in integers, and the activations that it takes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Int8Kernel {
     pub(super) panels: Int8Panels,
@@ -128,7 +144,7 @@ pub(super) type Bf16Panels = unsafe fn(
     out_stride: usize,
 );
 
-/// Rounds one row to int8, with one scale for every `shared` groups of 32 values: the integers, a scale for each group
+/// Rounds one row to int8, with one scale for every `shared` groups of 32 values or what is left of them: the integers, a scale for each group
 /// and the sum of the integers of each half group.
 pub(super) type QuantizeRow =
     fn(x: &[f32], shared: usize, q: &mut [i8], scales: &mut [f32], sums: &mut [i32]);
@@ -138,6 +154,8 @@ pub(super) type QuantizeRow =
 pub(super) struct Kernels {
     /// Panels of a quantized format with int8 activations; `None` for formats that are not quantized.
     pub(super) int8: fn(DType) -> Option<Int8Kernel>,
+    /// Panels of int8 with one scale per output, and at least one group.
+    pub(super) per_channel: Int8Kernel,
     pub(super) f32: FloatPanels,
     pub(super) f16: FloatPanels,
     pub(super) bf16: FloatPanels,
@@ -148,7 +166,7 @@ pub(super) struct Kernels {
     /// Inputs that these three go through for all rows of a call before the next ones: no more of a row is in use at a
     /// time.
     pub(super) float_chunk: usize,
-    /// One row to int8. The width is a multiple of `32 * shared`.
+    /// One row to int8. The width is a multiple of 32; the last block may have fewer groups than share a scale.
     pub(super) quantize: QuantizeRow,
     /// One row rounded to BF16, to nearest even; `out` may be one longer than `x` and is then closed with zero.
     pub(super) to_bf16: fn(x: &[f32], out: &mut [u16]),

@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use parking_lot::Mutex;
 
-use super::{PackedMatrix, PackedPart, Planned, Quantize, plan, too_large};
+use super::{PackedMatrix, PackedPart, Planned, plan, too_large};
 use crate::backend::cpu::buffer::AlignedBytes;
-use crate::backend::cpu::pack::{PANEL, pack_panel, quantize_row};
+use crate::backend::cpu::pack::{PANEL, Packing, PanelType, pack_panel, quantize_row, round_to_panel};
 use crate::backend::cpu::threads::Threads;
 use crate::backend::{BackendError, MatrixPart, MatrixProgress, MatrixSource, report};
 use crate::weights::{DType, dequantize};
@@ -18,28 +18,28 @@ const PIECE_BYTES: usize = 1 << 20;
 const TRANSPOSED_PIECE_BYTES: usize = 4 << 20;
 
 impl PackedMatrix {
-    /// Reads the source's tensors, row by row in the order that the models expect, quantizes them where that is asked
-    /// for, and packs them.
+    /// Reads the source's tensors, row by row in the order that the models expect, quantizes or rounds them where that
+    /// is asked for, and packs them.
     ///
     /// # Errors
     /// Tensors of different widths, or that cannot be read, packed or quantized, or a `progress` that says so.
     pub(in crate::backend::cpu) fn load(
         source: &MatrixSource<'_>,
-        quantize: Quantize,
+        packing: Packing,
         threads: &Threads,
         progress: &mut MatrixProgress<'_>,
     ) -> Result<Self, BackendError> {
         let mut parts = Vec::new();
         let mut done_bytes = 0;
-        for planned in plan(source, quantize)? {
+        for planned in plan(source, packing)? {
             let size = planned.bytes().ok_or_else(too_large)?;
             let mut bytes = AlignedBytes::zeroed(size, "a weight matrix")?;
             read_part(source, &planned, bytes.as_mut_slice(), threads, &mut |bytes| {
                 done_bytes += bytes;
                 report(progress, done_bytes)
             })?;
-            let Planned { dtype, first_row, rows, panel_bytes, .. } = planned;
-            parts.push(PackedPart { dtype, first_row, rows, panel_bytes, bytes });
+            let Planned { holds, first_row, rows, panel_bytes, .. } = planned;
+            parts.push(PackedPart { holds, first_row, rows, panel_bytes, bytes });
         }
         let (rows, cols) = (source.rows(), source.cols());
         Ok(Self { parts, rows, cols, bias: read_bias(source)? })
@@ -85,7 +85,7 @@ fn read_part(
     for round in pieces.chunks(threads.count() * ROUND_PIECES) {
         threads.run(round.len(), &|index| {
             let piece = &mut *round[index].lock();
-            piece.result = read_piece(source, planned.dtype, piece);
+            piece.result = read_piece(source, planned.holds, piece);
         });
         let mut bytes = 0;
         for piece in round {
@@ -97,30 +97,55 @@ fn read_part(
     Ok(())
 }
 
-fn read_piece(source: &MatrixSource<'_>, dtype: DType, piece: &mut Piece<'_>) -> Result<u64, BackendError> {
+fn read_piece(
+    source: &MatrixSource<'_>,
+    holds: PanelType,
+    piece: &mut Piece<'_>,
+) -> Result<u64, BackendError> {
     let (stored, cols) = (piece.tensor.weight().dtype(), piece.tensor.inputs());
-    let count = piece.rows.len();
     let row_bytes = row_bytes(stored, cols)?;
-    let mut encoded = buffer(0u8, count, row_bytes)?;
+    let mut encoded = buffer(0u8, piece.rows.len(), row_bytes)?;
     source.read(piece.tensor, piece.rows.clone(), &mut encoded)?;
     let read = encoded.len() as u64;
-    let (mut encoded, mut row_bytes) = (encoded, row_bytes);
-    if dtype != stored {
-        let target_bytes = self::row_bytes(dtype, cols)?;
-        let mut quantized = buffer(0u8, count, target_bytes)?;
-        let mut row = buffer(0f32, 1, cols)?;
-        for (bytes, out) in encoded.chunks_exact(row_bytes).zip(quantized.chunks_exact_mut(target_bytes)) {
-            dequantize(stored, bytes, &mut row)?;
-            quantize_row(dtype, &row, out);
+    let panel_bytes = piece.out.len() / piece.rows.len().div_ceil(PANEL);
+    let panels = piece.out.chunks_exact_mut(panel_bytes);
+    match holds {
+        PanelType::File(dtype) if dtype == stored => pack(dtype, &encoded, row_bytes, cols, panels),
+        PanelType::File(dtype) => {
+            let quantized_bytes = self::row_bytes(dtype, cols)?;
+            let mut quantized = buffer(0u8, piece.rows.len(), quantized_bytes)?;
+            let mut row = buffer(0f32, 1, cols)?;
+            let rows = encoded.chunks_exact(row_bytes).zip(quantized.chunks_exact_mut(quantized_bytes));
+            for (bytes, out) in rows {
+                dequantize(stored, bytes, &mut row)?;
+                quantize_row(dtype, &row, out);
+            }
+            pack(dtype, &quantized, quantized_bytes, cols, panels);
         }
-        (encoded, row_bytes) = (quantized, target_bytes);
-    }
-    let rows: Vec<&[u8]> = encoded.chunks_exact(row_bytes).collect();
-    let panel_bytes = piece.out.len() / count.div_ceil(PANEL);
-    for (rows, out) in rows.chunks(PANEL).zip(piece.out.chunks_exact_mut(panel_bytes)) {
-        pack_panel(dtype, rows, cols, out);
+        PanelType::PerChannel => {
+            let mut rows = buffer(0f32, PANEL, cols)?;
+            for (bytes, panel) in encoded.chunks(PANEL * row_bytes).zip(panels) {
+                let rows = &mut rows[..bytes.len() / row_bytes * cols];
+                dequantize(stored, bytes, rows)?;
+                round_to_panel(rows, cols, panel);
+            }
+        }
     }
     Ok(read)
+}
+
+/// Packs rows as they lie in a file.
+fn pack<'a>(
+    dtype: DType,
+    encoded: &[u8],
+    row_bytes: usize,
+    cols: usize,
+    panels: impl Iterator<Item = &'a mut [u8]>,
+) {
+    let rows: Vec<&[u8]> = encoded.chunks_exact(row_bytes).collect();
+    for (rows, panel) in rows.chunks(PANEL).zip(panels) {
+        pack_panel(dtype, rows, cols, panel);
+    }
 }
 
 fn row_bytes(dtype: DType, cols: usize) -> Result<usize, BackendError> {

@@ -8,10 +8,15 @@ use std::path::Path;
 use half::bf16;
 use tempfile::TempDir;
 
+use super::PanelType::{File, PerChannel};
 use super::*;
+use crate::backend::RowOrder;
+use crate::backend::cpu::pack::Quantize;
 use crate::backend::cpu::threads::Threads;
-use crate::backend::{MatrixUse, RowOrder};
-use crate::weights::Checkpoint;
+use crate::weights::{Checkpoint, DType};
+
+/// What `Compute::Int8` asks for.
+pub(in super::super) const PER_CHANNEL: Packing = Packing { quantize: Quantize::None, per_channel: true };
 
 /// A number for every place of a tensor.
 fn value(seed: usize, row: usize, k: usize) -> f32 {
@@ -20,7 +25,7 @@ fn value(seed: usize, row: usize, k: usize) -> f32 {
 }
 
 /// A directory with one safetensors file: F32 or BF16 tensors by name, shape and whether they are BF16.
-fn directory(tensors: &[(&str, &[usize], bool)]) -> TempDir {
+pub(in super::super) fn directory(tensors: &[(&str, &[usize], bool)]) -> TempDir {
     let (mut header, mut data) = (serde_json::Map::new(), Vec::new());
     for (seed, (name, shape, bfloat)) in tensors.iter().enumerate() {
         let start = data.len();
@@ -45,7 +50,7 @@ fn directory(tensors: &[(&str, &[usize], bool)]) -> TempDir {
     directory
 }
 
-fn source<'a>(checkpoint: &'a Checkpoint, names: &[&str]) -> MatrixSource<'a> {
+pub(in super::super) fn source<'a>(checkpoint: &'a Checkpoint, names: &[&str]) -> MatrixSource<'a> {
     let parts = names
         .iter()
         .map(|name| {
@@ -57,19 +62,19 @@ fn source<'a>(checkpoint: &'a Checkpoint, names: &[&str]) -> MatrixSource<'a> {
 }
 
 /// Loads without anybody who listens.
-fn load(
+pub(in super::super) fn load(
     source: &MatrixSource<'_>,
-    quantize: Quantize,
+    packing: Packing,
     threads: &Threads,
 ) -> Result<PackedMatrix, BackendError> {
-    PackedMatrix::load(source, quantize, threads, &mut |_| ControlFlow::Continue(()))
+    PackedMatrix::load(source, packing, threads, &mut |_| ControlFlow::Continue(()))
 }
 
 /// Loads, and compares every row with what the source says, bit for bit.
 fn load_and_compare(source: &MatrixSource<'_>) -> PackedMatrix {
-    let matrix = load(source, Quantize::None, &Threads::new(2)).unwrap();
+    let matrix = load(source, Packing::default(), &Threads::new(2)).unwrap();
     assert_eq!((matrix.rows(), matrix.cols()), (source.rows(), source.cols()));
-    assert_eq!(planned_bytes(source, Quantize::None).unwrap(), matrix.bytes());
+    assert_eq!(planned_bytes(source, Packing::default()).unwrap(), matrix.bytes());
     let (mut expected, mut found) = (vec![0.0; source.cols()], vec![0.0; source.cols()]);
     let mut row = 0;
     for part in &source.parts {
@@ -85,8 +90,8 @@ fn load_and_compare(source: &MatrixSource<'_>) -> PackedMatrix {
     matrix
 }
 
-fn shapes(matrix: &PackedMatrix) -> Vec<(DType, usize, usize)> {
-    matrix.parts().iter().map(|part| (part.dtype(), part.first_row(), part.rows())).collect()
+fn shapes(matrix: &PackedMatrix) -> Vec<(PanelType, usize, usize)> {
+    matrix.parts().iter().map(|part| (part.holds(), part.first_row(), part.rows())).collect()
 }
 
 #[test]
@@ -100,7 +105,10 @@ fn tensors_are_stacked_and_share_storage_where_panels_end() {
     ]);
     let checkpoint = Checkpoint::open(directory.path()).unwrap();
     let matrix = load_and_compare(&source(&checkpoint, &["a", "b", "c", "d"]));
-    assert_eq!(shapes(&matrix), [(DType::F32, 0, 39), (DType::F32, 39, 16), (DType::BF16, 55, 5)]);
+    assert_eq!(
+        shapes(&matrix),
+        [(File(DType::F32), 0, 39), (File(DType::F32), 39, 16), (File(DType::BF16), 55, 5)]
+    );
     assert_eq!(matrix.parts()[0].panels(), 3);
     assert_eq!(matrix.parts()[0].panels_from(2).len(), matrix.parts()[0].panel_bytes());
     let bias = matrix.bias().unwrap();
@@ -138,7 +146,8 @@ fn every_gguf_file_is_packed_as_it_is_and_hardly_larger() {
             let matrix = load_and_compare(&source(&checkpoint, &[tensor.name()]));
             file += tensor.bytes();
             packed += matrix.bytes();
-            seen.insert(matrix.parts()[0].dtype());
+            seen.insert(tensor.dtype());
+            assert_eq!(matrix.parts()[0].holds(), File(tensor.dtype()));
         }
         assert!(packed as f64 <= 1.15 * file as f64, "{name}: {packed} bytes for {file}");
     }
@@ -162,14 +171,14 @@ fn transposed_tensors_are_packed_in_pieces_too() {
     let mut source = source(&checkpoint, &["tall"]);
     source.parts = vec![tensor("tall").order(RowOrder::Transposed)];
     let matrix = load_and_compare(&source);
-    assert_eq!(shapes(&matrix), [(DType::F32, 0, 2503)]);
+    assert_eq!(shapes(&matrix), [(File(DType::F32), 0, 2503)]);
     let mut row = [0.0; 608];
     for output in [0, 1743, 1744, 2502] {
         matrix.row(output, &mut row).unwrap();
         assert!((0..608).all(|k| row[k] == value(0, k, output)), "output {output}");
     }
     // Quantized as the same values are that lie as they are multiplied.
-    let quantize = Quantize::To(DType::Q8_0);
+    let quantize = Packing { quantize: Quantize::To(DType::Q8_0), per_channel: false };
     let quantized = load(&source, quantize, &Threads::new(2)).unwrap();
     assert_eq!(planned_bytes(&source, quantize).unwrap(), quantized.bytes());
     quantized.row(1744, &mut row).unwrap();
@@ -186,12 +195,14 @@ fn routers_stay_as_they_are() {
     let directory = directory(&[("router", &[8, 256], false)]);
     let checkpoint = Checkpoint::open(directory.path()).unwrap();
     let mut source = source(&checkpoint, &["router"]);
-    for (usage, expected) in [(MatrixUse::Product, DType::Q8_0), (MatrixUse::Router, DType::F32)] {
-        source.usage = usage;
-        let quantize = Quantize::To(DType::Q8_0);
-        let matrix = load(&source, quantize, &Threads::new(1)).unwrap();
-        assert_eq!(shapes(&matrix), [(expected, 0, 8)]);
-        assert_eq!(planned_bytes(&source, quantize).unwrap(), matrix.bytes());
+    let quantized = Packing { quantize: Quantize::To(DType::Q8_0), per_channel: false };
+    for (packing, expected) in [(quantized, File(DType::Q8_0)), (PER_CHANNEL, PanelType::PerChannel)] {
+        for (usage, expected) in [(MatrixUse::Product, expected), (MatrixUse::Router, File(DType::F32))] {
+            source.usage = usage;
+            let matrix = load(&source, packing, &Threads::new(1)).unwrap();
+            assert_eq!(shapes(&matrix), [(expected, 0, 8)]);
+            assert_eq!(planned_bytes(&source, packing).unwrap(), matrix.bytes());
+        }
     }
 }
 
@@ -206,10 +217,10 @@ fn floats_are_quantized_when_asked() {
     let checkpoint = Checkpoint::open(directory.path()).unwrap();
     let threads = Threads::new(2);
     for (format, allowed) in [(DType::Q8_0, 0.006), (DType::Q6K, 0.03), (DType::Q4K, 0.15)] {
-        let quantize = Quantize::To(format);
+        let quantize = Packing { quantize: Quantize::To(format), per_channel: false };
         let stacked = source(&checkpoint, &["a", "b"]);
         let matrix = load(&stacked, quantize, &threads).unwrap();
-        assert_eq!(shapes(&matrix), [(format, 0, 20), (format, 20, 20)]);
+        assert_eq!(shapes(&matrix), [(File(format), 0, 20), (File(format), 20, 20)]);
         assert_eq!(planned_bytes(&stacked, quantize).unwrap(), matrix.bytes());
         let mut row = [0.0; 256];
         for index in 0..40 {
@@ -220,12 +231,59 @@ fn floats_are_quantized_when_asked() {
             }
         }
         let narrow = load(&source(&checkpoint, &["narrow"]), quantize, &threads).unwrap();
-        assert_eq!(narrow.parts()[0].dtype(), DType::Q8_0);
+        assert_eq!(narrow.parts()[0].holds(), File(DType::Q8_0));
         let ragged = source(&checkpoint, &["ragged"]);
         let error = load(&ragged, quantize, &threads).unwrap_err().to_string();
         assert!(error.contains("\"ragged\"") && error.contains("100"), "{error}");
         assert_eq!(planned_bytes(&ragged, quantize).unwrap_err().to_string(), error);
     }
+}
+
+#[test]
+fn floats_that_are_multiplied_become_int8_when_asked() {
+    let directory = directory(&[("a", &[32, 300], false), ("b", &[7, 300], true), ("b.bias", &[7], false)]);
+    let checkpoint = Checkpoint::open(directory.path()).unwrap();
+    let threads = Threads::new(2);
+    let mut source = source(&checkpoint, &["a", "b"]);
+    for usage in [MatrixUse::Product, MatrixUse::RowsAndProduct] {
+        source.usage = usage;
+        let matrix = load(&source, PER_CHANNEL, &threads).unwrap();
+        // Tensors of different types become one.
+        assert_eq!(shapes(&matrix), [(PerChannel, 0, 39)]);
+        assert_eq!(planned_bytes(&source, PER_CHANNEL).unwrap(), matrix.bytes());
+        assert!(matrix.bytes() as f64 <= 1.15 * (48 * 300) as f64 + 4.0 * 39.0, "{}", matrix.bytes());
+        assert_eq!(matrix.bias().unwrap()[32..][..7], [0, 1, 2, 3, 4, 5, 6].map(|k| value(2, 0, k)));
+        let mut row = [0.0; 300];
+        for index in 0..39 {
+            matrix.row(index, &mut row).unwrap();
+            let expected: [f32; 300] = std::array::from_fn(|k| match index {
+                0..32 => value(0, index, k),
+                _ => bf16::from_f32(value(1, index - 32, k)).to_f32(),
+            });
+            let scale = expected.iter().fold(0.0f32, |max, x| max.max(x.abs())) / 127.0;
+            for (k, (found, expected)) in row.iter().zip(expected).enumerate() {
+                let distance = (found - expected).abs();
+                assert!(distance <= 0.50001 * scale, "row {index} {k}: {found}, {expected}");
+            }
+        }
+    }
+    // What is only looked up, and what is quantized, stays what it is.
+    source.usage = MatrixUse::Rows;
+    let rows = load(&source, PER_CHANNEL, &threads).unwrap();
+    assert_eq!(shapes(&rows), [(File(DType::F32), 0, 32), (File(DType::BF16), 32, 7)]);
+    let gguf = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/gguf/tiny-llama-256-Q4_K.gguf");
+    let gguf = Checkpoint::open(&gguf).unwrap();
+    let quantized = load(&self::source(&gguf, &["blk.0.attn_k.weight"]), PER_CHANNEL, &threads).unwrap();
+    assert_eq!(quantized.parts()[0].holds(), File(DType::Q4K));
+}
+
+#[test]
+fn quantizing_comes_before_int8() {
+    let directory = directory(&[("a", &[20, 256], false)]);
+    let checkpoint = Checkpoint::open(directory.path()).unwrap();
+    let packing = Packing { quantize: Quantize::To(DType::Q6K), per_channel: true };
+    let matrix = load(&source(&checkpoint, &["a"]), packing, &Threads::new(1)).unwrap();
+    assert_eq!(shapes(&matrix), [(File(DType::Q6K), 0, 20)]);
 }
 
 #[test]
@@ -240,8 +298,8 @@ fn what_does_not_fit_is_refused() {
     ]);
     let checkpoint = Checkpoint::open(directory.path()).unwrap();
     let refused = |source: &MatrixSource<'_>| {
-        let error = load(source, Quantize::None, &Threads::new(1)).unwrap_err();
-        assert!(planned_bytes(source, Quantize::None).is_err());
+        let error = load(source, Packing::default(), &Threads::new(1)).unwrap_err();
+        assert!(planned_bytes(source, Packing::default()).is_err());
         error.to_string()
     };
     let widths = refused(&source(&checkpoint, &["a", "b"]));
@@ -255,8 +313,10 @@ fn what_does_not_fit_is_refused() {
     // Nothing at all is a matrix too.
     for (name, rows) in [("none", 0), ("flat", 4)] {
         assert_eq!(load_and_compare(&source(&checkpoint, &[name])).rows(), rows);
+        let int8 = load(&source(&checkpoint, &[name]), PER_CHANNEL, &Threads::new(1)).unwrap();
+        assert_eq!(int8.rows(), rows);
     }
-    let matrix = load(&source(&checkpoint, &["a"]), Quantize::None, &Threads::new(1)).unwrap();
+    let matrix = load(&source(&checkpoint, &["a"]), Packing::default(), &Threads::new(1)).unwrap();
     assert!(matrix.row(0, &mut [0.0; 19]).is_err());
 }
 
@@ -268,19 +328,22 @@ fn progress_is_heard_within_a_matrix_and_ends_it() {
     let source = source(&checkpoint, &["tall", "b"]);
     let threads = Threads::new(1);
     let (first, tall, both) = (8 << 20, 10 << 20, (10 << 20) + (128 << 10));
-    for (quantize, expected) in
-        [(Quantize::None, &[first, tall, both][..]), (Quantize::To(DType::Q8_0), &[first, both])]
-    {
+    let quantized = Packing { quantize: Quantize::To(DType::Q8_0), per_channel: false };
+    for (packing, expected) in [
+        (Packing::default(), &[first, tall, both][..]),
+        (quantized, &[first, both]),
+        (PER_CHANNEL, &[first, both]),
+    ] {
         let mut heard = Vec::new();
-        PackedMatrix::load(&source, quantize, &threads, &mut |done| {
+        PackedMatrix::load(&source, packing, &threads, &mut |done| {
             heard.push(done);
             ControlFlow::Continue(())
         })
         .unwrap();
-        assert_eq!(heard, expected, "{quantize:?}");
+        assert_eq!(heard, expected, "{packing:?}");
         assert_eq!(heard.last(), Some(&source.file_bytes()));
         let mut calls = 0;
-        let cancelled = PackedMatrix::load(&source, quantize, &threads, &mut |_| {
+        let cancelled = PackedMatrix::load(&source, packing, &threads, &mut |_| {
             calls += 1;
             ControlFlow::Break(())
         });

@@ -38,9 +38,6 @@ impl Layout {
     #[inline(always)]
     fn step(&self, block: &[u8], group: usize, step: usize, lane: usize) -> [i32; 4] {
         let low = self.low.word(block, group, step, lane);
-        if self.low.bits == 8 {
-            return low.to_le_bytes().map(|code| i32::from(code.cast_signed()));
-        }
         let high = match self.high.bits {
             0 => 0,
             _ => self.high.word(block, group, step, lane) << self.low.bits,

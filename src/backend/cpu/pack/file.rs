@@ -28,7 +28,8 @@ fn half(block: &[u8], at: usize) -> u16 {
 
 pub(super) fn q8_0(block: &[u8; 34]) -> Block {
     let mut out = Block { d: half(block, 0), ..Block::ZERO };
-    out.codes[..32].copy_from_slice(&block[2..]);
+    // As unsigned numbers, 128 higher.
+    out.codes.iter_mut().zip(&block[2..]).for_each(|(code, signed)| *code = signed ^ 0x80);
     out
 }
 

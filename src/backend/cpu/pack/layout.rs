@@ -50,7 +50,7 @@ pub(crate) struct Layout {
     /// `f16[16]`: the minimum, or what multiplies the minima.
     pub(crate) min: Option<usize>,
     pub(crate) scales: ScaleFields,
-    /// The low bits of the codes; 8 bits are signed.
+    /// The low bits of the codes.
     pub(crate) low: BitField,
     /// The bits above them.
     pub(crate) high: BitField,
@@ -154,7 +154,7 @@ macro_rules! formats {
 
 formats! {
     // name, reader: elements and bytes of a block in a file, minimum, scales, low bits, high bits, offset
-    Q8_0, file::q8_0: 32, 34, false, ScaleFields::None, 8, 0, 0;
+    Q8_0, file::q8_0: 32, 34, false, ScaleFields::None, 8, 0, 128;
     Q4_0, file::q4_0: 32, 18, false, ScaleFields::None, 4, 0, 8;
     Q4_1, file::q4_1: 32, 20, true, ScaleFields::None, 4, 0, 0;
     Q5_0, file::q5_0: 32, 22, false, ScaleFields::None, 4, 1, 16;

@@ -7,7 +7,7 @@
 //! |---|---|
 //! | F32, F16 | for each k: 16 values |
 //! | BF16 | for each pair of k: 16 x (value of k, value of k + 1); an odd last k is paired with zero |
-//! | Q8_0 | for each group of 32 k: `d: f16[16]`, `q: i8[8][16][4]` |
+//! | Q8_0 | for each group of 32 k: `d: f16[16]`, `q: u8[8][16][4]` |
 //! | Q4_0 | group: `d: f16[16]`, nibbles |
 //! | Q4_1 | group: `d: f16[16]`, `m: f16[16]`, nibbles |
 //! | Q5_0 | group: `d: f16[16]`, nibbles, high bits |
@@ -24,15 +24,21 @@
 //! - *pairs* (2 bits): 2 registers (128 bytes); register `h` holds step `4 h + s` in bits `2 s, 2 s + 1`;
 //! - *high bits*: 8 little-endian `u64`, one per step; bit `4 * lane + i` belongs to byte `4 * lane + i` of the step.
 //!
-//! Values mean what they mean in GGUF: Q4_0 is `d * (q - 8)`, Q5_0 `d * (q - 16)`, Q4_K `d * scale * q - dmin * min`,
-//! Q6_K `d * scale * (q - 32)`, Q3_K `d * scale * (q - 4)`. No value is changed by packing.
+//! Values mean what they mean in GGUF: Q8_0 is `d * (q - 128)` (in a file the integers are 128 lower), Q4_0
+//! `d * (q - 8)`, Q5_0 `d * (q - 16)`, Q4_K `d * scale * q - dmin * min`, Q6_K `d * scale * (q - 32)`, Q3_K
+//! `d * scale * (q - 4)`. No value is changed by packing.
+//!
+//! One type of panel is in no file ([`PanelType::PerChannel`]): `scale: f32[16]`, then for each group of 32 k, the last
+//! one filled up with zeros, `q: u8[8][16][4]`; a weight is `scale * (q - 128)`.
 
 mod decode;
 mod encode;
 mod file;
 mod float;
 mod layout;
+mod per_channel;
 mod quantize;
+mod target;
 #[cfg(test)]
 mod tests;
 
@@ -40,8 +46,10 @@ use crate::weights::DType;
 
 pub(crate) use decode::{Codes, Scales};
 pub(crate) use layout::{Format, Layout, Visit, visit};
+pub(crate) use per_channel::ChannelPanel;
 pub use quantize::Quantize;
 pub(crate) use quantize::quantize_row;
+pub(crate) use target::{Packing, PanelType};
 
 /// Output rows of a panel.
 pub(super) const PANEL: usize = 16;
@@ -80,6 +88,15 @@ pub(super) fn pack_panel(dtype: DType, rows: &[&[u8]], cols: usize, out: &mut [u
         _ => {
             visit(dtype, encode::Pack { rows, out });
         }
+    }
+}
+
+/// Rounds up to [`PANEL`] rows of as many values to one panel of [`PanelType::PerChannel`]. Lanes without a row become
+/// zeros. `out` is [`PanelType::panel_bytes`] long.
+pub(super) fn round_to_panel(rows: &[f32], cols: usize, out: &mut [u8]) {
+    per_channel::clear(out);
+    for (lane, row) in rows.chunks_exact(cols).enumerate() {
+        per_channel::pack_row(row, lane, out);
     }
 }
 

@@ -7,8 +7,8 @@ const SMALLEST: f32 = f32::from_bits((127 - 120) << 23);
 
 /// See [`Kernels::quantize`](super::super::Kernels::quantize): bit for bit what the portable kernels define.
 pub(super) fn quantize(x: &[f32], shared: usize, q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-    let blocks = x.chunks_exact(32 * shared).zip(q.chunks_exact_mut(32 * shared));
-    let results = scales.chunks_exact_mut(shared).zip(sums.chunks_exact_mut(2 * shared));
+    let blocks = x.chunks(32 * shared).zip(q.chunks_mut(32 * shared));
+    let results = scales.chunks_mut(shared).zip(sums.chunks_mut(2 * shared));
     for ((x, q), (scales, sums)) in blocks.zip(results) {
         // SAFETY: this level's table is used only where its features are supported.
         unsafe { quantize_block(x, q, scales, sums) };

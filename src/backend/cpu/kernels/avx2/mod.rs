@@ -9,6 +9,7 @@ mod activations;
 mod float;
 mod formats;
 mod int8;
+mod per_channel;
 mod unpack;
 mod values;
 
@@ -21,6 +22,7 @@ use crate::weights::DType;
 /// The kernels of [`Level::Avx2`](super::super::Level::Avx2), to be used where that level is supported.
 pub(super) const KERNELS: Kernels = Kernels {
     int8,
+    per_channel: per_channel::KERNEL,
     f32: float::panels::<float::F32>,
     f16: float::panels::<float::F16>,
     bf16: float::panels::<float::Bf16>,

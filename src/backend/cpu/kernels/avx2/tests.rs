@@ -28,6 +28,13 @@ fn int8_panels() {
 }
 
 #[test]
+fn panels_with_a_scale_per_channel() {
+    if Level::Avx2.is_supported() {
+        cases::per_channel(&KERNELS);
+    }
+}
+
+#[test]
 fn float_panels() {
     if Level::Avx2.is_supported() {
         cases::float(&KERNELS);

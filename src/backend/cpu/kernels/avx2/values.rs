@@ -119,7 +119,7 @@ unsafe impl Values for Six {
     }
 }
 
-/// 8 bits, signed, one group.
+/// 8 bits, one group: stored 128 higher than they are, which is undone here.
 #[repr(C)]
 pub(super) struct Eight {
     q: [Line; 8],
@@ -133,7 +133,7 @@ unsafe impl Values for Eight {
     #[target_feature(enable = "avx2,fma,f16c")]
     #[inline]
     unsafe fn step<const S: usize>(&self, _group: usize) -> Lanes {
-        line(&self.q[S])
+        line(&self.q[S]).map(|q| _mm256_xor_si256(q, _mm256_set1_epi8(-128)))
     }
 
     /// The weight gives its sign to the activation, which is never -128 and so can be negated; the absolute value of

@@ -8,8 +8,8 @@ const INFINITY: u32 = 0x7F80_0000;
 
 /// [`super::Kernels::quantize`].
 pub(super) fn quantize(x: &[f32], shared: usize, q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-    let blocks = x.chunks_exact(32 * shared).zip(q.chunks_exact_mut(32 * shared));
-    let sides = scales.chunks_exact_mut(shared).zip(sums.chunks_exact_mut(2 * shared));
+    let blocks = x.chunks(32 * shared).zip(q.chunks_mut(32 * shared));
+    let sides = scales.chunks_mut(shared).zip(sums.chunks_mut(2 * shared));
     for ((x, q), (scales, sums)) in blocks.zip(sides) {
         // SAFETY: these kernels are handed out for processors with these features only.
         unsafe { quantize_block(x, q, scales, sums) }

@@ -17,8 +17,8 @@ pub(super) trait Weights {
     const SHARED: bool;
     /// Whether there is a minimum beside each scale. Formats without one have an offset instead.
     const ADDS: bool;
-    /// Whether the bytes are signed.
-    const SIGNED: bool;
+    /// Whether the bytes have all eight bits: values from -128 to 127, stored 128 higher.
+    const EIGHT_BITS: bool;
     /// Whether the bytes are what [`super::level::Level::bytes`] makes of them.
     const READY: bool = false;
     /// What the groups of a block share.
@@ -75,10 +75,10 @@ pub(super) trait Format: Weights {
 
 /// Blocks of weights that were unpacked: for each group 8 registers of bytes ready for the dot product and its scales
 /// as registers of `f32`; then what the format adds.
-pub(super) struct Unpacked<const SCALES: usize, const SHARED: bool, const ADDS: bool, const SIGNED: bool>;
+pub(super) struct Unpacked<const SCALES: usize, const SHARED: bool, const ADDS: bool, const EIGHT_BITS: bool>;
 
-impl<const SCALES: usize, const SHARED: bool, const ADDS: bool, const SIGNED: bool>
-    Unpacked<SCALES, SHARED, ADDS, SIGNED>
+impl<const SCALES: usize, const SHARED: bool, const ADDS: bool, const EIGHT_BITS: bool>
+    Unpacked<SCALES, SHARED, ADDS, EIGHT_BITS>
 {
     const GROUP: usize = 512 + 64 * SCALES;
     const ADDS_AT: usize = Self::GROUP * <Self as Weights>::GROUPS;
@@ -86,8 +86,8 @@ impl<const SCALES: usize, const SHARED: bool, const ADDS: bool, const SIGNED: bo
     const PAIRS: usize = 4 * SCALES;
 }
 
-impl<const SCALES: usize, const SHARED: bool, const ADDS: bool, const SIGNED: bool> Weights
-    for Unpacked<SCALES, SHARED, ADDS, SIGNED>
+impl<const SCALES: usize, const SHARED: bool, const ADDS: bool, const EIGHT_BITS: bool> Weights
+    for Unpacked<SCALES, SHARED, ADDS, EIGHT_BITS>
 {
     const GROUPS: usize = if SHARED { 8 } else { 1 };
     const BYTES: usize = Self::ADDS_AT
@@ -99,7 +99,7 @@ impl<const SCALES: usize, const SHARED: bool, const ADDS: bool, const SIGNED: bo
     const SCALES: usize = SCALES;
     const SHARED: bool = SHARED;
     const ADDS: bool = ADDS;
-    const SIGNED: bool = SIGNED;
+    const EIGHT_BITS: bool = EIGHT_BITS;
     const READY: bool = true;
     type Head = ();
 
@@ -211,7 +211,7 @@ pub(super) unsafe fn with_high_bits<const S: usize>(bytes: __m512i, at: *const u
 /// The weights of a format with one f16 scale per group: how many bytes come before the values, whether the second
 /// 32 of them are f16 adds, and how a step is read from the values.
 macro_rules! one_scale {
-    ($(#[$doc:meta])* $name:ident, $bytes:literal, adds: $adds:literal, signed: $signed:literal,
+    ($(#[$doc:meta])* $name:ident, $bytes:literal, adds: $adds:literal, eight_bits: $eight_bits:literal,
      offset: $offset:literal, |$at:ident| $step:expr) => {
         $(#[$doc])*
         pub(super) struct $name;
@@ -222,7 +222,7 @@ macro_rules! one_scale {
             const SCALES: usize = 1;
             const SHARED: bool = false;
             const ADDS: bool = $adds;
-            const SIGNED: bool = $signed;
+            const EIGHT_BITS: bool = $eight_bits;
             type Head = ();
 
             #[inline(always)]
@@ -252,20 +252,20 @@ macro_rules! one_scale {
 
         impl Format for $name {
             const OFFSET: i32 = $offset;
-            type Unpacked = Unpacked<1, false, $adds, $signed>;
+            type Unpacked = Unpacked<1, false, $adds, $eight_bits>;
         }
     };
 }
 
-one_scale!(/// `d * q`, signed bytes.
-    Q8_0, 544, adds: false, signed: true, offset: 0, |at| load(at.add(64 * S)));
+one_scale!(/// `d * (q - 128)`.
+    Q8_0, 544, adds: false, eight_bits: true, offset: 0, |at| load(at.add(64 * S)));
 one_scale!(/// `d * (q - 8)`.
-    Q4_0, 288, adds: false, signed: false, offset: 8, |at| nibbles::<S>(at));
+    Q4_0, 288, adds: false, eight_bits: false, offset: 8, |at| nibbles::<S>(at));
 one_scale!(/// `d * q + m`, four bits.
-    Q4_1, 320, adds: true, signed: false, offset: 0, |at| nibbles::<S>(at));
+    Q4_1, 320, adds: true, eight_bits: false, offset: 0, |at| nibbles::<S>(at));
 one_scale!(/// `d * (q - 16)`.
-    Q5_0, 352, adds: false, signed: false, offset: 16,
+    Q5_0, 352, adds: false, eight_bits: false, offset: 16,
     |at| with_high_bits::<S>(nibbles::<S>(at), at.add(256), 16));
 one_scale!(/// `d * q + m`, five bits.
-    Q5_1, 384, adds: true, signed: false, offset: 0,
+    Q5_1, 384, adds: true, eight_bits: false, offset: 0,
     |at| with_high_bits::<S>(nibbles::<S>(at), at.add(256), 16));

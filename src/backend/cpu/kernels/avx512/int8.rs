@@ -1,5 +1,6 @@
 //! Panels of quantized weights by int8 rows: those of one tile straight from the packed weights, those of several from
-//! weights unpacked to the first-level cache, a super-block of the inputs at a time.
+//! weights unpacked to the first-level cache, a super-block of the inputs at a time. Weights of eight bits need hardly
+//! any unpacking, and several tiles share it only when they are many.
 
 use std::mem::MaybeUninit;
 
@@ -9,9 +10,9 @@ use super::level::Level;
 use super::tile::{Ahead, Tile};
 
 /// The most rows of a tile, two panels wide: as many integer sums as leave registers for weights and activations.
-const ROWS: usize = 12;
+pub(super) const ROWS: usize = 12;
 /// Panels of a tile of one or two rows: several streams from memory are faster than one.
-const WIDE: usize = 4;
+pub(super) const WIDE: usize = 4;
 /// The fewest rows of a tile when there are several: thirteen rows are two tiles.
 const SEVERAL: usize = (ROWS + 1).div_ceil(2);
 /// Groups of a chunk: a super-block.
@@ -19,7 +20,9 @@ const CHUNK: usize = 8;
 /// How many groups before they are needed weights are brought into the cache.
 const AHEAD: usize = 8;
 /// Tiles that share in bringing the next chunk.
-const SHARERS: usize = 4;
+pub(super) const SHARERS: usize = 4;
+/// The most tiles for which weights of eight bits are not unpacked: that is no more than to widen their scales.
+const FEW_TILES: usize = 4;
 /// Bytes of an unpacked chunk of one panel, at most: two scales for each group, and minima.
 const UNPACKED_BYTES: usize = CHUNK * (512 + 128) + 9 * 64;
 
@@ -33,7 +36,7 @@ struct Room {
 
 /// The kernel of a format at a level.
 pub(super) fn kernel<L: Level, F: Format>() -> Int8Kernel {
-    let offset = if F::SIGNED { L::SIGNED_OFFSET } else { F::OFFSET };
+    let offset = if F::EIGHT_BITS { L::OFFSET_OF_EIGHT } else { F::OFFSET };
     let side = match (F::SHARED, F::ADDS, F::SCALES) {
         (false, false, _) => Side::Starts { offset },
         (false, true, _) => Side::Scaled,
@@ -196,7 +199,7 @@ unsafe fn packed<L: Level, F: Format, const R: usize, const P: usize>(job: &Job<
     }
 }
 
-/// Several tiles from chunks of unpacked weights.
+/// Several tiles, a chunk of the inputs after the other, from weights unpacked for all of them where that pays.
 unsafe fn unpacked<L: Level, F: Format, const R: usize>(job: &Job<'_>, room: &mut Room) {
     const {
         assert!(CHUNK / F::GROUPS * <F::Unpacked as Weights>::BYTES <= UNPACKED_BYTES);
@@ -206,23 +209,41 @@ unsafe fn unpacked<L: Level, F: Format, const R: usize>(job: &Job<'_>, room: &mu
     let tiles = job.rows.div_ceil(R);
     for first in (0..job.panels).step_by(2) {
         for group in (0..groups).step_by(CHUNK) {
-            let here = (groups - group).min(CHUNK);
+            let span = (group, (groups - group).min(CHUNK));
+            let packed = job.at::<F, 2>(first, group);
+            if F::EIGHT_BITS && tiles <= FEW_TILES {
+                // SAFETY: groups of panels.
+                unsafe { chunk::<L, F, F, R>(job, first, span, packed, room) };
+                continue;
+            }
             let mut unpacked = [std::ptr::null(); 2];
-            for (p, packed) in job.at::<F, 2>(first, group).into_iter().enumerate() {
+            for (p, packed) in packed.into_iter().enumerate() {
                 let chunk = room.chunk[p].as_mut_ptr().cast::<u8>();
                 // SAFETY: groups of a panel, and room for as many.
-                unsafe { L::unpack::<F>(packed, here, chunk) };
+                unsafe { L::unpack::<F>(packed, span.1, chunk) };
                 unpacked[p] = chunk.cast_const();
             }
-            let blocks = here / <F::Unpacked as Weights>::GROUPS;
-            for tile in 0..tiles {
-                let ahead = job.share_of_next::<F>(first, group, (tile, tiles), blocks);
-                let tile = job.tile::<F::Unpacked, 2>(tile, (group, here), unpacked, ahead, room);
-                // SAFETY: unpacked groups, and as many rows as tiles have.
-                unsafe { L::tile::<F::Unpacked, R, 2>(&tile) };
-            }
+            // SAFETY: as many unpacked groups.
+            unsafe { chunk::<L, F, F::Unpacked, R>(job, first, span, unpacked, room) };
         }
         // SAFETY: all tiles have been computed.
         unsafe { job.store::<2>(first, room) };
+    }
+}
+
+/// All tiles over the groups of a chunk, from weights of format `F` as `W`.
+unsafe fn chunk<L: Level, F: Format, W: Weights, const R: usize>(
+    job: &Job<'_>,
+    first: usize,
+    (group, groups): (usize, usize),
+    panels: [*const u8; 2],
+    room: &mut Room,
+) {
+    let tiles = job.rows.div_ceil(R);
+    for tile in 0..tiles {
+        let ahead = job.share_of_next::<F>(first, group, (tile, tiles), groups / W::GROUPS);
+        let tile = job.tile::<W, 2>(tile, (group, groups), panels, ahead, room);
+        // SAFETY: the caller's groups, and as many rows as tiles have.
+        unsafe { L::tile::<W, R, 2>(&tile) };
     }
 }

@@ -50,7 +50,7 @@ macro_rules! with_minima {
             const SCALES: usize = 1;
             const SHARED: bool = true;
             const ADDS: bool = true;
-            const SIGNED: bool = false;
+            const EIGHT_BITS: bool = false;
             type Head = [__m512; 2];
 
             #[inline(always)]
@@ -117,7 +117,7 @@ macro_rules! with_signed_scales {
             const SCALES: usize = 2;
             const SHARED: bool = true;
             const ADDS: bool = false;
-            const SIGNED: bool = false;
+            const EIGHT_BITS: bool = false;
             type Head = __m512;
 
             #[inline(always)]
@@ -171,7 +171,7 @@ impl Weights for Q2K {
     const SCALES: usize = 2;
     const SHARED: bool = true;
     const ADDS: bool = true;
-    const SIGNED: bool = false;
+    const EIGHT_BITS: bool = false;
     type Head = [__m512; 2];
 
     #[inline(always)]

@@ -4,6 +4,7 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::format::{Format, Weights};
+use super::per_channel;
 use super::tile::{self, Tile};
 
 /// An instruction level of the int8 kernels.
@@ -11,14 +12,14 @@ use super::tile::{self, Tile};
 /// [`bytes`](Self::bytes) and [`dot`](Self::dot) are inlined into the other functions, which carry the level's target
 /// features; those are called only on a processor that has them.
 pub(super) trait Level {
-    /// What [`bytes`](Self::bytes) adds to weights that are signed.
-    const SIGNED_OFFSET: i32;
+    /// What [`bytes`](Self::bytes) leaves added to weights of eight bits.
+    const OFFSET_OF_EIGHT: i32;
 
     /// Sixteen lanes of four weights as [`dot`](Self::dot) takes them.
-    unsafe fn bytes(weights: __m512i, signed: bool) -> __m512i;
+    unsafe fn bytes(weights: __m512i, eight: bool) -> __m512i;
 
     /// Adds to each lane the dot product of its four weights with four activations.
-    unsafe fn dot(sums: __m512i, weights: __m512i, x: __m512i, signed: bool) -> __m512i;
+    unsafe fn dot(sums: __m512i, weights: __m512i, x: __m512i, eight: bool) -> __m512i;
 
     /// Adds to each lane the dot product of its two 16-bit numbers with two others.
     unsafe fn dot_pairs(sums: __m512i, a: __m512i, b: __m512i) -> __m512i;
@@ -28,6 +29,12 @@ pub(super) trait Level {
 
     /// [`tile::unpack`], compiled for this level.
     unsafe fn unpack<F: Format>(block: *const u8, groups: usize, to: *mut u8);
+
+    /// [`per_channel::tile`], compiled for this level.
+    unsafe fn channel_tile<const R: usize, const P: usize>(tile: &per_channel::Tile<P>);
+
+    /// [`per_channel::outputs`], compiled for this level.
+    unsafe fn channel_outputs<const P: usize>(outputs: &per_channel::Outputs<P>);
 }
 
 macro_rules! compiled {
@@ -52,6 +59,28 @@ macro_rules! compiled {
             }
             // SAFETY: the caller runs on a processor with these features.
             unsafe { compiled::<Self, F>(block, groups, to) }
+        }
+
+        #[inline(always)]
+        unsafe fn channel_tile<const R: usize, const P: usize>(tile: &per_channel::Tile<P>) {
+            #[target_feature(enable = $features)]
+            unsafe fn compiled<L: Level, const R: usize, const P: usize>(tile: &per_channel::Tile<P>) {
+                // SAFETY: the caller's promises are this function's.
+                unsafe { per_channel::tile::<L, R, P>(tile) }
+            }
+            // SAFETY: the caller runs on a processor with these features.
+            unsafe { compiled::<Self, R, P>(tile) }
+        }
+
+        #[inline(always)]
+        unsafe fn channel_outputs<const P: usize>(outputs: &per_channel::Outputs<P>) {
+            #[target_feature(enable = $features)]
+            unsafe fn compiled<const P: usize>(outputs: &per_channel::Outputs<P>) {
+                // SAFETY: the caller's promises are this function's.
+                unsafe { per_channel::outputs::<P>(outputs) }
+            }
+            // SAFETY: the caller runs on a processor with these features.
+            unsafe { compiled::<P>(outputs) }
         }
     };
 }
@@ -82,21 +111,16 @@ unsafe fn multiply_add_pairs(mut sums: __m512i, a: __m512i, b: __m512i) -> __m51
 pub(super) struct Vnni;
 
 impl Level for Vnni {
-    const SIGNED_OFFSET: i32 = 128;
+    const OFFSET_OF_EIGHT: i32 = 128;
 
     #[inline(always)]
-    unsafe fn bytes(weights: __m512i, signed: bool) -> __m512i {
-        if signed {
-            // SAFETY: the features are those of the function this is inlined into.
-            unsafe { _mm512_xor_si512(weights, _mm512_set1_epi8(-128)) }
-        } else {
-            weights
-        }
+    unsafe fn bytes(weights: __m512i, _: bool) -> __m512i {
+        weights
     }
 
     #[inline(always)]
     unsafe fn dot(sums: __m512i, weights: __m512i, x: __m512i, _: bool) -> __m512i {
-        // SAFETY: as above.
+        // SAFETY: the features are those of the function this is inlined into.
         unsafe { in_place(_mm512_dpbusd_epi32(sums, weights, x)) }
     }
 
@@ -109,23 +133,29 @@ impl Level for Vnni {
     compiled!("avx512f,avx512bw,avx512dq,avx512vl,avx512vnni");
 }
 
-/// `vpmaddubsw`, whose 16-bit sums of two products saturate: unsigned weights are below 64 and signed ones enter by
-/// their absolute value, at most 128, with the sign moved to the activation, so that no sum exceeds 2 * 128 * 127.
+/// `vpmaddubsw`, whose 16-bit sums of two products saturate: weights of fewer bits are below 64, and those of eight
+/// enter as signed ones, by their absolute value of at most 128 with the sign moved to the activation, so that no sum
+/// exceeds 2 * 128 * 127.
 pub(super) struct Madd;
 
 impl Level for Madd {
-    const SIGNED_OFFSET: i32 = 0;
+    const OFFSET_OF_EIGHT: i32 = 0;
 
     #[inline(always)]
-    unsafe fn bytes(weights: __m512i, _: bool) -> __m512i {
-        weights
+    unsafe fn bytes(weights: __m512i, eight: bool) -> __m512i {
+        if eight {
+            // SAFETY: the features are those of the function this is inlined into.
+            unsafe { _mm512_xor_si512(weights, _mm512_set1_epi8(-128)) }
+        } else {
+            weights
+        }
     }
 
     #[inline(always)]
-    unsafe fn dot(sums: __m512i, weights: __m512i, x: __m512i, signed: bool) -> __m512i {
+    unsafe fn dot(sums: __m512i, weights: __m512i, x: __m512i, eight: bool) -> __m512i {
         // SAFETY: the features are those of the function this is inlined into.
         unsafe {
-            let products = if signed {
+            let products = if eight {
                 let negative = _mm512_movepi8_mask(weights);
                 let x = _mm512_mask_sub_epi8(x, negative, _mm512_setzero_si512(), x);
                 _mm512_maddubs_epi16(_mm512_abs_epi8(weights), x)

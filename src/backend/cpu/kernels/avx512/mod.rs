@@ -12,7 +12,9 @@ mod format;
 mod int8;
 mod kquants;
 mod level;
+mod per_channel;
 mod tile;
+mod unroll;
 
 use std::arch::x86_64::__cpuid;
 
@@ -30,8 +32,13 @@ pub(super) fn kernels(level: Level) -> Option<Kernels> {
         _ => return None,
     };
     let bf16_dot = (level == Level::Avx512Bf16).then_some(bf16_dot as super::Bf16Panels);
+    let per_channel = match level {
+        Level::Avx512 => per_channel::kernel::<level::Madd>(),
+        _ => per_channel::kernel::<level::Vnni>(),
+    };
     Some(Kernels {
         int8,
+        per_channel,
         f32: float_panels::<float::F32>,
         f16: float_panels::<float::F16>,
         bf16: float_panels::<float::Bf16>,
@@ -113,6 +120,11 @@ mod tests {
     #[test]
     fn int8_panels() {
         levels().for_each(|kernels| cases::int8(&kernels));
+    }
+
+    #[test]
+    fn panels_with_a_scale_per_channel() {
+        levels().for_each(|kernels| cases::per_channel(&kernels));
     }
 
     #[test]

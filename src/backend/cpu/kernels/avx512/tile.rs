@@ -5,6 +5,7 @@ use std::arch::x86_64::*;
 
 use super::format::{Format, Weights, words};
 use super::level::Level;
+use super::unroll::{panels, rows, steps};
 
 /// What a tile works on.
 pub(super) struct Tile<const P: usize> {
@@ -34,24 +35,6 @@ pub(super) struct Ahead<const P: usize> {
     pub(super) bytes: usize,
     /// The block from which on it lies elsewhere, and how many bytes further than it would.
     pub(super) jump: (usize, usize),
-}
-
-/// Does something for each of the `R` rows, at most twelve. Loops of this length are not always unrolled, and then
-/// what should be registers is memory.
-macro_rules! rows {
-    ($row:ident => $body:block) => { rows!(@ $row $body 0 1 2 3 4 5 6 7 8 9 10 11) };
-    (@ $row:ident $body:block $($i:literal)*) => { $( if $i < R { let $row = $i; $body } )* };
-}
-
-/// Does something for each of the `P` panels, at most four.
-macro_rules! panels {
-    ($p:ident => $body:block) => { panels!(@ $p $body 0 1 2 3) };
-    (@ $p:ident $body:block $($i:literal)*) => { $( if $i < P { let $p = $i; $body } )* };
-}
-
-/// Expands to one call per step of four inputs.
-macro_rules! steps {
-    ($step:ident: $($s:literal)*) => { $($step!($s);)* };
 }
 
 /// The most outputs of a tile whose `f32` sums stay in registers, beside as many integer sums, weights and an
@@ -223,13 +206,13 @@ macro_rules! dots {
                 panels!(p => {
                     weights[p] = W::step::<$step>($panels[p], $group);
                     if !W::READY {
-                        weights[p] = L::bytes(weights[p], W::SIGNED);
+                        weights[p] = L::bytes(weights[p], W::EIGHT_BITS);
                     }
                 });
                 rows!(row => {
                     let x = _mm512_set1_epi32(*$q.add(row * 8 + $step));
                     panels!(p => {
-                        $sums[row][p] = L::dot($sums[row][p], weights[p], x, W::SIGNED);
+                        $sums[row][p] = L::dot($sums[row][p], weights[p], x, W::EIGHT_BITS);
                     });
                 });
             };
@@ -366,7 +349,7 @@ pub(super) unsafe fn unpack<L: Level, F: Format>(block: *const u8, groups: usize
             for group in 0..F::GROUPS {
                 macro_rules! step {
                     ($s:literal) => {
-                        let weights = L::bytes(F::step::<$s>(block, group), F::SIGNED);
+                        let weights = L::bytes(F::step::<$s>(block, group), F::EIGHT_BITS);
                         _mm512_store_si512(to.cast(), weights);
                         to = to.add(64);
                     };

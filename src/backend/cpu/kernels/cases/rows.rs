@@ -33,8 +33,10 @@ fn groups() -> Vec<[f32; GROUP]> {
 /// Tries the conversion to int8: bit for bit what the portable one gives, also in rows of many groups.
 pub(crate) fn quantize(kernels: &Kernels) {
     let groups = groups();
-    for (per_row, shared) in [(1, 1), (2, 1), (3, 1), (5, 1), (8, 1), (32, 1), (8, 8), (32, 8)] {
-        for row in groups.chunks(per_row).filter(|row| row.len().is_multiple_of(shared)) {
+    for (per_row, shared) in
+        [(1, 1), (2, 1), (3, 1), (5, 1), (8, 1), (32, 1), (8, 8), (32, 8), (5, 8), (13, 8)]
+    {
+        for row in groups.chunks(per_row) {
             let x = row.as_flattened();
             let convert = |kernels: &Kernels| {
                 let (mut q, mut scales, mut sums) =

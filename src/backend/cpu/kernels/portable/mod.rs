@@ -2,7 +2,7 @@
 //!
 //! # Int8 activations
 //! Values share a scale in groups of 32, or in blocks of 8 such groups where a kernel asks for it
-//! ([`Form::shared`](super::Form::shared)). With the largest magnitude `max` among them, the scale is `max / 127`; a
+//! ([`Form::shared`](super::Form::shared)); the last block of a row may have fewer. With the largest magnitude `max` among them, the scale is `max / 127`; a
 //! value `x` becomes `x * (127 / max)` rounded to the nearest integer, ties to even. Division, product and rounding are
 //! those of `f32`, so that all levels agree to the last bit. Two kinds of values are special:
 //! - `max` below 2^-120 counts as zero: scale 0, integers 0 (`127 / max` would overflow);
@@ -21,16 +21,20 @@
 //! | Q6_K, Q3_K | per half group of 16: `((d * scale) * sx) * idot` |
 //! | Q2_K | per half group: `((d * scale) * sx) * idot`, then `-(dmin * min) * (sx * sum)` |
 //!
-//! Offsets (8 of Q4_0, 16 of Q5_0, 32 of Q6_K, 4 of Q3_K) belong to the integers. `sum` is the exact integer sum of the
+//! Offsets (128 of Q8_0, 8 of Q4_0, 16 of Q5_0, 32 of Q6_K, 4 of Q3_K) belong to the integers. `sum` is the exact integer sum of the
 //! activations of the group or half group, converted to `f32`. Levels with fused multiply-add fuse the last product
 //! with its addition; here it is rounded on its own, because fused operations are a call into the C library on
 //! processors without them. Where the groups of a block share a scale, AVX-512 sums the block without it first: the
 //! products with the weights' scales group by group, then the minima with an exact integer sum, and then the scale once.
 //!
+//! Int8 weights with one scale per output: within a block of 256 inputs (the last one may be shorter) `idot` is exact;
+//! each block adds `sx * idot`, and the sum of all is multiplied with the scale of the weights.
+//!
 //! Float panels add `x[k] * w[k]` for k in order.
 
 mod float;
 mod int8;
+mod per_channel;
 mod rows;
 
 use super::Kernels;
@@ -38,6 +42,7 @@ use super::Kernels;
 /// The kernels of this level.
 pub(crate) const KERNELS: Kernels = Kernels {
     int8: int8::kernel,
+    per_channel: per_channel::KERNEL,
     f32: float::f32_panels,
     f16: float::f16_panels,
     bf16: float::bf16_panels,

@@ -12,8 +12,8 @@ const ROUND: f32 = 12_582_912.0;
 
 /// See [`Kernels::quantize`](super::Kernels::quantize).
 pub(super) fn quantize(x: &[f32], shared: usize, q: &mut [i8], scales: &mut [f32], sums: &mut [i32]) {
-    let blocks = x.chunks_exact(GROUP * shared).zip(q.chunks_exact_mut(GROUP * shared));
-    for ((x, q), scales) in blocks.zip(scales.chunks_exact_mut(shared)) {
+    let blocks = x.chunks(GROUP * shared).zip(q.chunks_mut(GROUP * shared));
+    for ((x, q), scales) in blocks.zip(scales.chunks_mut(shared)) {
         scales.fill(quantize_block(x, q));
     }
     for (sum, q) in sums.iter_mut().zip(q.as_chunks::<{ GROUP / 2 }>().0) {

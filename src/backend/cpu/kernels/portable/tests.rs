@@ -16,6 +16,11 @@ fn int8_panels() {
 }
 
 #[test]
+fn panels_with_a_scale_per_channel() {
+    cases::per_channel(&KERNELS);
+}
+
+#[test]
 fn float_panels() {
     cases::float(&KERNELS);
 }
