@@ -3,15 +3,15 @@
 use std::ops::ControlFlow;
 
 use super::tensors::{Loader, Survey, Tensors};
-use super::{Llama, LlamaConfig, ModelError, config};
+use super::{Dbrx, DbrxConfig, Llama, LlamaConfig, ModelError, Mpt, MptConfig, config};
 use crate::backend::{Backend, BackendError, Batch, CacheShape};
 use crate::weights::{Checkpoint, Format, LoadProgress};
 
 /// `model_type` values of `config.json` that this library serves.
-pub const SUPPORTED: &[&str] = &["llama", "mistral"];
+pub const SUPPORTED: &[&str] = &["llama", "mistral", "mixtral", "mpt", "dbrx"];
 
-/// `general.architecture` values of GGUF that this library serves; Mistral's files say `llama` too.
-pub const SUPPORTED_GGUF: &[&str] = &["llama"];
+/// `general.architecture` values of GGUF that this library serves; Mistral's and Mixtral's files say `llama` too.
+pub const SUPPORTED_GGUF: &[&str] = &["llama", "mpt", "dbrx"];
 
 /// A loaded causal model: weights on a backend, and how to compute a step with them.
 pub trait CausalModel<B: Backend>: Send + Sync {
@@ -45,6 +45,10 @@ pub struct CausalShape {
 pub enum CausalConfig {
     /// Llama and what is built like it.
     Llama(LlamaConfig),
+    /// MPT.
+    Mpt(MptConfig),
+    /// DBRX.
+    Dbrx(DbrxConfig),
 }
 
 impl CausalConfig {
@@ -57,12 +61,16 @@ impl CausalConfig {
             Format::HuggingFace => {
                 let value = config::read_json(checkpoint)?;
                 match config::model_type(&value) {
-                    "llama" | "mistral" => Ok(Self::Llama(LlamaConfig::from_json(&value)?)),
+                    "llama" | "mistral" | "mixtral" => Ok(Self::Llama(LlamaConfig::from_json(&value)?)),
+                    "mpt" => Ok(Self::Mpt(MptConfig::from_json(&value)?)),
+                    "dbrx" => Ok(Self::Dbrx(DbrxConfig::from_json(&value)?)),
                     other => Err(unsupported(other, SUPPORTED)),
                 }
             }
             Format::Gguf => match checkpoint.metadata().require_str("general.architecture")? {
                 "llama" => Ok(Self::Llama(LlamaConfig::from_gguf(checkpoint)?)),
+                "mpt" => Ok(Self::Mpt(MptConfig::from_gguf(checkpoint)?)),
+                "dbrx" => Ok(Self::Dbrx(DbrxConfig::from_gguf(checkpoint)?)),
                 other => Err(unsupported(other, SUPPORTED_GGUF)),
             },
         }
@@ -71,6 +79,8 @@ impl CausalConfig {
     fn shape(&self) -> CausalShape {
         match self {
             Self::Llama(config) => config.shape(),
+            Self::Mpt(config) => config.shape(),
+            Self::Dbrx(config) => config.shape(),
         }
     }
 }
@@ -99,6 +109,8 @@ impl<'a> CausalSources<'a> {
         let mut tensors = Tensors::new(checkpoint, &mut survey);
         match &config {
             CausalConfig::Llama(config) => drop(Llama::build(config, &mut tensors)?),
+            CausalConfig::Mpt(config) => drop(Mpt::build(config, &mut tensors)?),
+            CausalConfig::Dbrx(config) => drop(Dbrx::build(config, &mut tensors)?),
         }
         Ok(Self { checkpoint, config, survey })
     }
@@ -146,6 +158,8 @@ impl<'a> CausalSources<'a> {
         let mut tensors = Tensors::new(self.checkpoint, &mut loader);
         Ok(match &self.config {
             CausalConfig::Llama(config) => Box::new(Llama::<B>::build(config, &mut tensors)?),
+            CausalConfig::Mpt(config) => Box::new(Mpt::<B>::build(config, &mut tensors)?),
+            CausalConfig::Dbrx(config) => Box::new(Dbrx::<B>::build(config, &mut tensors)?),
         })
     }
 }

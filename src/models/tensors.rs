@@ -221,6 +221,11 @@ impl<'a, 's, S: Store<'a>> Tensors<'a, 's, S> {
         self.store.values(self.checkpoint, tensor).map(Some)
     }
 
+    /// All of the tensor of this very name and shape: a part of a matrix, or several to be cut out.
+    pub(super) fn whole(&self, name: &str, shape: &[usize]) -> Result<MatrixPart<'a>, ModelError> {
+        Ok(MatrixPart::whole(self.find(name, shape)?))
+    }
+
     /// The weight `STEM.weight`, `[rows, cols]`, with `STEM.bias` where the checkpoint has one: a part of a matrix.
     pub(super) fn part(&self, stem: &str, rows: usize, cols: usize) -> Result<MatrixPart<'a>, ModelError> {
         let weight = self.find(&format!("{stem}.weight"), &[rows, cols])?;

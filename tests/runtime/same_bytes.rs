@@ -138,10 +138,34 @@ fn same_bytes_of_64_requests_with_an_int8_cache_and_quantized_weights() {
     sixty_four_requests(tiny("llama3"), BackendChoice::Cpu(options));
 }
 
+#[test]
+fn same_bytes_of_64_requests_with_mixtures_of_experts() {
+    for model in ["mixtral", "dbrx"] {
+        sixty_four_requests(tiny(model), BackendChoice::default());
+    }
+}
+
+#[test]
+fn same_bytes_of_64_requests_with_linear_biases() {
+    // The tiny model was made for 128 tokens, but nothing in it has positions.
+    let folder = tempfile::tempdir().unwrap();
+    for file in ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"] {
+        std::fs::copy(tiny("mpt").join(file), folder.path().join(file)).unwrap();
+    }
+    let config = folder.path().join("config.json");
+    let text = std::fs::read_to_string(&config).unwrap();
+    let longer = text.replace("\"max_seq_len\": 128", "\"max_seq_len\": 256");
+    assert_ne!(longer, text);
+    std::fs::write(&config, longer).unwrap();
+    sixty_four_requests(folder.path().into(), BackendChoice::default());
+}
+
 #[cfg(feature = "candle")]
 #[test]
 fn same_bytes_of_64_requests_on_the_reference_backend() {
-    sixty_four_requests(tiny("llama3"), BackendChoice::Candle);
+    for model in ["llama3", "mixtral"] {
+        sixty_four_requests(tiny(model), BackendChoice::Candle);
+    }
 }
 
 #[test]

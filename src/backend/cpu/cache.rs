@@ -1,8 +1,9 @@
 //! The paged cache of keys and values, laid out for attention.
 //!
-//! Per layer, keys are `[block][kv_head][head_dim][16 tokens]` and values `[block][kv_head][16 tokens][padded]`, where
+//! Per layer, keys are `[kv_head][block][head_dim][16 tokens]` and values `[kv_head][block][16 tokens][padded]`, where
 //! `padded` is the head's width rounded up to whole vectors. So the products of a query with the keys of a block are
-//! sixteen lanes without a sum across lanes, and a weighted sum of values runs along the head.
+//! sixteen lanes without a sum across lanes, and a weighted sum of values runs along the head. What one head reads of
+//! neighbouring blocks lies side by side: whole pages, and no power of two between blocks.
 //!
 //! A slot that nothing was written to, or that an earlier sequence left behind, may hold anything; attention never
 //! lets a position into a sum that its row does not see.
@@ -51,6 +52,7 @@ impl CacheType {
 /// The widths that addresses in one layer are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Layout {
+    pub(super) blocks: usize,
     pub(super) kv_heads: usize,
     pub(super) head_dim: usize,
     /// `head_dim` rounded up to whole vectors.
@@ -60,33 +62,33 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    pub(super) fn new(kv_heads: usize, head_dim: usize, size: usize) -> Option<Self> {
+    pub(super) fn new(blocks: usize, kv_heads: usize, head_dim: usize, size: usize) -> Option<Self> {
         let padded = head_dim.checked_next_multiple_of(LANES)?;
-        Some(Self { kv_heads, head_dim, padded, size })
+        Some(Self { blocks, kv_heads, head_dim, padded, size })
     }
 
-    /// Bytes from the keys of a head in a block to those of the next.
+    /// Bytes from the keys of a head in a block to those in the next.
     pub(super) fn key_bytes(&self) -> usize {
         self.head_dim * BLOCK_TOKENS * self.size
     }
 
-    /// Bytes from the values of a head in a block to those of the next.
+    /// Bytes from the values of a head in a block to those in the next.
     pub(super) fn value_bytes(&self) -> usize {
         self.padded * BLOCK_TOKENS * self.size
     }
 
     /// Where a head of a block stands in the order of both pools.
     pub(super) fn cell(&self, block: usize, head: usize) -> usize {
-        block * self.kv_heads + head
+        head * self.blocks + block
     }
 }
 
-/// The pools of one layer; each is `[block][kv_head]` cells.
+/// The pools of one layer; each is `[kv_head][block]` cells.
 #[derive(Debug)]
 pub(super) struct Layer {
     pub(super) keys: AlignedBytes,
     pub(super) values: AlignedBytes,
-    /// `[block][kv_head][16]` of `f32`; empty for types without scales.
+    /// `[kv_head][block][16]` of `f32`; empty for types without scales.
     pub(super) key_scales: AlignedBytes,
     pub(super) value_scales: AlignedBytes,
 }
@@ -97,7 +99,6 @@ pub struct Cache {
     pub(super) kind: CacheType,
     pub(super) layout: Layout,
     pub(super) layers: Vec<Layer>,
-    pub(super) blocks: usize,
 }
 
 /// Bytes of the four pools of a layer: keys, values, and the scales of each.
@@ -127,7 +128,8 @@ impl Cache {
         let too_large = |bytes: u64| BackendError::Memory { what, bytes };
         let total = bytes(shape, kind).ok_or(too_large(u64::MAX))?;
         let sizes = layer_bytes(shape, kind).ok_or(too_large(total))?;
-        let layout = Layout::new(shape.kv_heads, shape.head_dim, kind.size()).ok_or(too_large(total))?;
+        let layout = Layout::new(shape.blocks, shape.kv_heads, shape.head_dim, kind.size());
+        let layout = layout.ok_or(too_large(total))?;
         let pool = |bytes: u64| {
             let bytes = usize::try_from(bytes).map_err(|_| too_large(total))?;
             AlignedBytes::zeroed(bytes, what)
@@ -139,7 +141,7 @@ impl Cache {
             let (key_scales, value_scales) = (pool(scales)?, pool(scales)?);
             layers.push(Layer { keys: pool(keys)?, values: pool(values)?, key_scales, value_scales });
         }
-        Ok(Self { kind, layout, layers, blocks: shape.blocks })
+        Ok(Self { kind, layout, layers })
     }
 
     /// Checks that every span's block table covers its positions with blocks that exist, and that the spans take up
@@ -156,14 +158,15 @@ impl Cache {
             if table.len() < expected {
                 return Err(shape("block table", table.len(), expected));
             }
-            if let Some(&block) = table.iter().find(|&&block| block as usize >= self.blocks) {
-                return Err(BackendError::Index { operation, index: block as usize, len: self.blocks });
+            let len = self.layout.blocks;
+            if let Some(&block) = table.iter().find(|&&block| block as usize >= len) {
+                return Err(BackendError::Index { operation, index: block as usize, len });
             }
         }
         Ok(())
     }
 
-    /// The pools of a layer, to write to; `scratch` is room for `kv_heads * padded` values.
+    /// The pools of a layer, to write to; `scratch` is room for `padded` values per thread.
     pub(super) fn target(&mut self, layer: usize, scratch: &mut [f32]) -> Result<Target, BackendError> {
         let (operation, len) = ("attention", self.layers.len());
         let pools = self.layers.get_mut(layer).ok_or(BackendError::Index { operation, index: layer, len })?;

@@ -182,7 +182,7 @@ impl Gemm<'_> {
         }
     }
 
-    fn to_form(&self, x: &Tensor, of: &Groups<'_>, form: Form) -> Result<Int8Activations, BackendError> {
+    fn to_form(self, x: &Tensor, of: &Groups<'_>, form: Form) -> Result<Int8Activations, BackendError> {
         let (width, groups) = (x.width(), x.width() / GROUP);
         let mut activations = Int8Activations::new(self.arena, form, of.rows(), groups)?;
         // Each thread rounds a row at a time, from where it is put between its neighbours.
@@ -218,7 +218,7 @@ impl Gemm<'_> {
         Ok(activations)
     }
 
-    fn to_spaced(&self, x: &Tensor, of: &Groups<'_>) -> Result<SpacedActivations, BackendError> {
+    fn to_spaced(self, x: &Tensor, of: &Groups<'_>) -> Result<SpacedActivations, BackendError> {
         let width = x.width();
         let stride = if width.is_multiple_of(MEETING) { width + 16 } else { width };
         let mut values = self.arena.elements::<f32>(of.rows() * stride)?;
@@ -230,7 +230,7 @@ impl Gemm<'_> {
         Ok(SpacedActivations { values, stride })
     }
 
-    fn to_bf16(&self, x: &Tensor, of: &Groups<'_>) -> Result<Bf16Activations, BackendError> {
+    fn to_bf16(self, x: &Tensor, of: &Groups<'_>) -> Result<Bf16Activations, BackendError> {
         let width = x.width().next_multiple_of(2);
         let stride = width.next_multiple_of(32) + 32;
         let mut values = self.arena.elements::<u16>(of.rows() * stride)?;

@@ -8,7 +8,7 @@ use crate::models::config::{CONFIG, GGUF, check_positive, check_sizes, fields, u
 use crate::models::{CausalShape, ModelError, RopeScaling, RopeSettings};
 use crate::weights::Checkpoint;
 
-/// A Llama-like model: Llama 2 to 3.3, CodeLlama, LlamaGuard, Mistral.
+/// A Llama-like model: Llama 2 to 3.3, CodeLlama, LlamaGuard, Mistral, Mixtral.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LlamaConfig {
     /// Tokens in the vocabulary.
@@ -17,6 +17,8 @@ pub struct LlamaConfig {
     pub hidden_size: usize,
     /// Width of the feed-forward network.
     pub intermediate_size: usize,
+    /// The experts of a layer, each a network of `intermediate_size`; one network for all tokens when `None`.
+    pub experts: Option<ExpertsConfig>,
     /// Decoder layers.
     pub layers: usize,
     /// Query heads.
@@ -35,6 +37,15 @@ pub struct LlamaConfig {
     pub tied_embeddings: bool,
     /// The longest context the model was made for.
     pub max_positions: usize,
+}
+
+/// The experts of Mixtral (Jiang et al., 2024).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ExpertsConfig {
+    /// Experts of a layer.
+    pub count: usize,
+    /// Experts that a token goes to.
+    pub used: usize,
 }
 
 /// `config.json` as transformers writes it.
@@ -59,6 +70,8 @@ struct HuggingFace {
     #[serde(default = "default_positions")]
     max_position_embeddings: usize,
     hidden_act: Option<String>,
+    num_local_experts: Option<usize>,
+    num_experts_per_tok: Option<usize>,
 }
 
 fn default_epsilon() -> f64 {
@@ -70,7 +83,7 @@ fn default_positions() -> usize {
 }
 
 impl LlamaConfig {
-    /// Reads `config.json` of model type `llama` or `mistral`.
+    /// Reads `config.json` of model type `llama`, `mistral` or `mixtral`.
     ///
     /// # Errors
     /// Fields that are missing, or values that make no sense.
@@ -88,18 +101,28 @@ impl LlamaConfig {
             .or_else(|| raw.rope_parameters.as_ref()?.get("rope_theta")?.as_f64())
             .unwrap_or(10_000.0);
         let heads = raw.num_attention_heads;
+        let kind = raw.model_type.as_deref().unwrap_or_default();
+        let experts = if kind == "mixtral" {
+            let missing = |key: &str| ModelError::Missing { file: CONFIG, key: key.into() };
+            let count = raw.num_local_experts.ok_or_else(|| missing("num_local_experts"))?;
+            let used = raw.num_experts_per_tok.ok_or_else(|| missing("num_experts_per_tok"))?;
+            Some(ExpertsConfig { count, used })
+        } else {
+            None
+        };
         Self {
             vocab_size: raw.vocab_size,
             hidden_size: raw.hidden_size,
             intermediate_size: raw.intermediate_size,
+            experts,
             layers: raw.num_hidden_layers,
             heads,
             kv_heads: raw.num_key_value_heads.unwrap_or(heads),
             head_dim: raw.head_dim.unwrap_or_else(|| raw.hidden_size.checked_div(heads).unwrap_or(0)),
             norm_epsilon: raw.rms_norm_eps as f32,
             rope: RopeSettings { theta, scaling: rope },
-            // Only Mistral's configuration means it; Llama's never had a window.
-            sliding_window: raw.sliding_window.filter(|_| raw.model_type.as_deref() == Some("mistral")),
+            // Only Mistral's and Mixtral's configurations mean it; Llama's never had a window.
+            sliding_window: raw.sliding_window.filter(|_| matches!(kind, "mistral" | "mixtral")),
             tied_embeddings: raw.tie_word_embeddings,
             max_positions: raw.max_position_embeddings,
         }
@@ -135,6 +158,10 @@ impl LlamaConfig {
             vocab_size: embedding.rows(),
             hidden_size,
             intermediate_size: size("feed_forward_length")?,
+            experts: match optional("expert_count")?.unwrap_or(0) {
+                0 => None,
+                count => Some(ExpertsConfig { count, used: size("expert_used_count")? }),
+            },
             layers: size("block_count")?,
             heads,
             kv_heads: optional("attention.head_count_kv")?.unwrap_or(heads),
@@ -165,6 +192,13 @@ impl LlamaConfig {
             ("sliding_window", self.sliding_window.unwrap_or(1)),
         ];
         check_sizes(file, &sizes)?;
+        if let Some(ExpertsConfig { count, used }) = self.experts {
+            check_sizes(file, &[("num_local_experts", count)])?;
+            if !(1..=count).contains(&used) {
+                let expected = format!("1 to {count}");
+                return Err(unexpected(file, "num_experts_per_tok", &used.to_string(), &expected));
+            }
+        }
         if !self.heads.is_multiple_of(self.kv_heads) {
             let expected = format!("a divisor of num_attention_heads, {}", self.heads);
             return Err(unexpected(file, "num_key_value_heads", &self.kv_heads.to_string(), &expected));
@@ -186,11 +220,15 @@ impl LlamaConfig {
     pub(in crate::models) fn shape(&self) -> CausalShape {
         let &Self { layers, kv_heads, head_dim, .. } = self;
         let attention = (2 * self.heads + 2 * kv_heads) * head_dim;
+        let mlp = match self.experts {
+            None => 4 * self.intermediate_size,
+            Some(experts) => experts.used * (3 * self.intermediate_size + self.hidden_size),
+        };
         CausalShape {
             vocab_size: self.vocab_size,
             max_positions: self.max_positions,
             cache: CacheShape { layers, kv_heads, head_dim, blocks: 0 },
-            scratch_width: 4 * self.hidden_size + (2 * attention).max(4 * self.intermediate_size),
+            scratch_width: 4 * self.hidden_size + (2 * attention).max(mlp),
         }
     }
 }
@@ -237,6 +275,11 @@ mod tests {
             (serde_json::json!({"hidden_act": "gelu"}), "hidden_act"),
             (serde_json::json!({"rope_scaling": {"type": "magic"}}), "rope_scaling"),
             (serde_json::json!({"vocab_size": "many"}), "config.json"),
+            (serde_json::json!({"model_type": "mixtral"}), "num_local_experts"),
+            (
+                serde_json::json!({"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 5}),
+                "1 to 4",
+            ),
         ] {
             let message = config(change).unwrap_err().to_string();
             assert!(message.contains(named), "{message}");

@@ -1,17 +1,19 @@
-//! Llama 2, 3, 3.1, 3.2 and 3.3, CodeLlama, LlamaGuard and Mistral: one definition.
+//! Llama 2, 3, 3.1, 3.2 and 3.3, CodeLlama, LlamaGuard, Mistral and Mixtral: one definition.
 //!
-//! Decoder layers of grouped-query attention with rotary positions and a SwiGLU network, each behind an RMS norm
-//! (Touvron et al., 2023; Jiang et al., 2023).
+//! Decoder layers of grouped-query attention with rotary positions and a SwiGLU network, or several of which a token
+//! goes through the best two, each behind an RMS norm (Touvron et al., 2023; Jiang et al., 2023 and 2024).
 
 mod config;
+mod feed_forward;
 mod names;
 
-pub use config::LlamaConfig;
+pub use config::{ExpertsConfig, LlamaConfig};
 
 use super::tensors::{Store, Tensors};
 use super::{CausalModel, ModelError, Weights};
-use crate::backend::{Activation, Attention, Backend, BackendError, Batch, RowOrder};
+use crate::backend::{Attention, Backend, BackendError, Batch, RowOrder};
 use crate::weights::Format;
+use feed_forward::FeedForward;
 use names::Part;
 
 /// A Llama-like model.
@@ -30,8 +32,7 @@ struct Layer<W: Weights> {
     qkv: W::Matrix,
     output: W::Matrix,
     mlp_norm: W::Vector,
-    gate_up: W::Matrix,
-    down: W::Matrix,
+    feed_forward: FeedForward<W>,
 }
 
 impl<W: Weights> Llama<W> {
@@ -83,7 +84,7 @@ impl<W: Weights> Layer<W> {
         at: usize,
     ) -> Result<Self, ModelError> {
         let format = tensors.format();
-        let LlamaConfig { hidden_size: hidden, intermediate_size: intermediate, head_dim, .. } = *config;
+        let LlamaConfig { hidden_size: hidden, head_dim, .. } = *config;
         let (query, key_value) = (config.heads * head_dim, config.kv_heads * head_dim);
         // GGUF stores queries and keys for rotation of neighbouring pairs; everything here rotates halves.
         let order = match format {
@@ -96,15 +97,12 @@ impl<W: Weights> Layer<W> {
             part(Part::Key(at), key_value, hidden)?.order(order),
             part(Part::Value(at), key_value, hidden)?,
         ];
-        let gate_up =
-            [part(Part::Gate(at), intermediate, hidden)?, part(Part::Up(at), intermediate, hidden)?];
         Ok(Self {
             attention_norm: tensors.vector(&Part::AttentionNorm(at).weight(format), hidden)?,
             qkv: tensors.stacked(&qkv)?,
             output: tensors.product(&Part::Output(at).stem(format), hidden, query)?,
             mlp_norm: tensors.vector(&Part::MlpNorm(at).weight(format), hidden)?,
-            gate_up: tensors.stacked(&gate_up)?,
-            down: tensors.product(&Part::Down(at).stem(format), hidden, intermediate)?,
+            feed_forward: FeedForward::build(config, tensors, at)?,
         })
     }
 }
@@ -129,7 +127,7 @@ impl<B: Backend> CausalModel<B> for Llama<B> {
             let attended = backend.attention(&qkv, Some(&rotary), cache, at, batch, &self.attention)?;
             let attended = backend.linear(&attended, &layer.output)?;
             let x = backend.add_rms_norm(&mut residual, &attended, &layer.mlp_norm, epsilon)?;
-            delta = Some(backend.gated_mlp(&x, &layer.gate_up, &layer.down, Activation::Silu)?);
+            delta = Some(layer.feed_forward.forward(backend, &x)?);
         }
         if let Some(delta) = &delta {
             residual = backend.add(&residual, delta)?;

@@ -29,6 +29,8 @@ pub(super) enum Part {
     Up(usize),
     /// Its down projection.
     Down(usize),
+    /// The router of a mixture of experts.
+    Router(usize),
 }
 
 impl Part {
@@ -47,6 +49,7 @@ impl Part {
             Self::Gate(layer) => (Some(layer), "mlp.gate_proj", "ffn_gate"),
             Self::Up(layer) => (Some(layer), "mlp.up_proj", "ffn_up"),
             Self::Down(layer) => (Some(layer), "mlp.down_proj", "ffn_down"),
+            Self::Router(layer) => (Some(layer), "block_sparse_moe.gate", "ffn_gate_inp"),
         };
         match (format, layer) {
             (Format::HuggingFace, None) => hugging_face.into(),

@@ -22,7 +22,6 @@ pub(in super::super) fn full(
     let rows = inputs.check(out)?;
     let memory = BackendError::Memory { what: "keys and values of a step", bytes: u64::MAX };
     let (kv_heads, head_dim) = (inputs.attention.kv_heads, inputs.attention.head_dim);
-    let layout = Layout::new(kv_heads, head_dim, size_of::<f32>()).ok_or(memory)?;
     let mut blocks = 0;
     let spans: Vec<Span> = texts
         .iter()
@@ -33,11 +32,12 @@ pub(in super::super) fn full(
         })
         .collect();
     cache::check_rows(&spans, rows)?;
+    let layout = Layout::new(blocks, kv_heads, head_dim, size_of::<f32>()).ok_or(memory)?;
     let table: Vec<u32> = (0..blocks as u32).collect();
     let cells = blocks * kv_heads * BLOCK_TOKENS;
     let mut keys = run.arena.elements::<f32>(cells.saturating_mul(head_dim))?;
     let mut values = run.arena.elements::<f32>(cells.saturating_mul(layout.padded))?;
-    let mut rotated = run.arena.elements::<f32>(kv_heads * layout.padded)?;
+    let mut rotated = run.arena.elements::<f32>(run.threads.count() * layout.padded)?;
     let target = Target {
         layout,
         kind: CacheType::F32,

@@ -86,7 +86,7 @@ pub(super) struct Query {
     pub(super) cos: *const f32,
     pub(super) sin: *const f32,
     /// Multiplies what was rotated.
-    pub(super) factor: Option<f32>,
+    pub(super) factor: f32,
     pub(super) to: *mut f32,
 }
 
@@ -104,12 +104,9 @@ unsafe fn rotate<L: Lanes>(query: &Query) {
         } else {
             rotated::<L>(query.from, query.head_dim, query.cos, query.sin, query.to);
         }
-        if let Some(factor) = query.factor {
-            for at in (0..query.head_dim).step_by(LANES) {
-                let count = LANES.min(query.head_dim - at);
-                let to = query.to.add(at);
-                L::load_part(to, count).mul(L::splat(factor)).store_part(to, count);
-            }
+        for at in (0..query.head_dim).step_by(LANES) {
+            let (count, to) = (LANES.min(query.head_dim - at), query.to.add(at));
+            L::load_part(to, count).mul(L::splat(query.factor)).store_part(to, count);
         }
     }
 }

@@ -10,6 +10,7 @@
 mod full;
 mod merge;
 mod scratch;
+mod softmax;
 mod tile;
 mod units;
 
@@ -109,7 +110,7 @@ pub(super) fn forward(
         }
     }
     cache.check(batch, rows)?;
-    let mut rotated = run.arena.elements(kv_heads * padded)?;
+    let mut rotated = run.arena.elements(run.threads.count() * padded)?;
     let target = cache.target(layer, rotated.as_mut_slice())?;
     let tables = (&batch.spans[..], &batch.blocks[..]);
     // SAFETY: the batch was checked against the cache.
@@ -341,7 +342,7 @@ impl Job<'_> {
             let from = self.inputs.qkv[first..first + head_dim].as_ptr();
             let null = (std::ptr::null(), std::ptr::null());
             let (cos, sin) = self.inputs.rotary.map_or(null, |rotary| rotary.row(batch_row));
-            let factor = self.inputs.query_scales.map(|scales| scales[batch_row]);
+            let factor = attention.scale * self.inputs.query_scales.map_or(1.0, |scales| scales[batch_row]);
             // SAFETY: there is room for the queries of `ROWS` rows, and the level is the processor's.
             unsafe {
                 let to = at.queries.add(row * head_dim);
@@ -352,7 +353,6 @@ impl Job<'_> {
             rows: unit.rows,
             head_dim,
             padded,
-            scale: attention.scale,
             start: 0,
             seen,
             positions,
@@ -363,6 +363,7 @@ impl Job<'_> {
             values: [std::ptr::null(); BLOCKS],
             key_scales: [std::ptr::null(); BLOCKS],
             value_scales: [std::ptr::null(); BLOCKS],
+            next_keys: [std::ptr::null(); BLOCKS],
             scores: at.scores,
             wide_keys: at.wide_keys,
             wide_values: at.wide_values,
@@ -388,19 +389,28 @@ impl Job<'_> {
                 // A tile at the end may lack blocks; no row sees what stands there, so any block will do.
                 let block = if first_block + at < blocks { first_block + at } else { first_block };
                 self.set_block(tile, at, table[block] as usize, unit.kv_head);
+                let next = table[(first_block + BLOCKS + at).min(table.len() - 1)] as usize;
+                tile.next_keys[at] = self.keys(next, unit.kv_head);
             }
             // SAFETY: the tile is complete, and the level is the processor's.
             unsafe { (self.attend)(tile) }
         }
     }
 
+    /// The keys of a head in a block.
+    fn keys(&self, block: usize, kv_head: usize) -> *const u8 {
+        let Pools { layout, keys, .. } = self.pools;
+        // SAFETY: the block exists, so its cells lie in the pool.
+        unsafe { keys.add(layout.cell(block, kv_head) * layout.key_bytes()) }
+    }
+
     /// Points a tile to the keys and values of a block.
     fn set_block(&self, tile: &mut Tile, at: usize, block: usize, kv_head: usize) {
-        let Pools { layout, keys, values, key_scales, value_scales, .. } = self.pools;
+        let Pools { layout, values, key_scales, value_scales, .. } = self.pools;
         let cell = layout.cell(block, kv_head);
+        tile.keys[at] = self.keys(block, kv_head);
         // SAFETY: the block exists, so its cells lie in the pools.
         unsafe {
-            tile.keys[at] = keys.add(cell * layout.key_bytes());
             tile.values[at] = values.add(cell * layout.value_bytes());
             if !key_scales.is_null() {
                 tile.key_scales[at] = key_scales.add(cell * BLOCK_TOKENS);

@@ -191,7 +191,7 @@ fn same_bytes_for_every_chunking_company_and_number_of_threads() {
     let mut numbers = Numbers(2);
     let (one, three) = (Threads::new(1), Threads::new(3));
     for (heads, kv_heads, head_dim, window) in
-        [(4, 2, 16, None), (4, 4, 8, None), (3, 1, 24, Some(12)), (2, 2, 64, Some(200)), (1, 1, 2, None)]
+        [(4, 2, 16, None), (8, 1, 8, None), (3, 1, 24, Some(12)), (2, 2, 64, Some(200)), (1, 1, 2, None)]
     {
         let attention = attention(heads, kv_heads, head_dim, window);
         let total = 300;

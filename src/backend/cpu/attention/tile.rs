@@ -8,7 +8,8 @@
 
 use super::super::super::BLOCK_TOKENS;
 use super::super::cache::{F32, Stored};
-use super::super::simd::{LANES, Lanes, exp, multiversion};
+use super::super::simd::{LANES, Lanes, multiversion};
+use super::softmax::weigh;
 
 /// Blocks of a tile.
 pub(super) const BLOCKS: usize = 4;
@@ -21,6 +22,9 @@ pub(super) const ROWS: usize = 32;
 
 const _: () = assert!(BLOCK_TOKENS == LANES);
 
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
 /// The maximum of a row that has seen nothing.
 pub(super) const NOTHING: f32 = f32::MIN;
 
@@ -31,8 +35,6 @@ pub(super) struct Tile {
     pub(super) head_dim: usize,
     /// `head_dim` rounded up to whole vectors.
     pub(super) padded: usize,
-    /// Multiplies the scores.
-    pub(super) scale: f32,
     /// The position of the tile's first token.
     pub(super) start: usize,
     /// The positions each row sees: from the first up to but without the second.
@@ -42,7 +44,7 @@ pub(super) struct Tile {
     /// Added to a score per position of distance, with ALiBi.
     pub(super) slopes: [f32; ROWS],
     pub(super) has_slopes: bool,
-    /// `[rows][head_dim]`.
+    /// `[rows][head_dim]`, times what multiplies the scores.
     pub(super) queries: *const f32,
     /// Per block `[head_dim][16]`, and `[16][padded]`.
     pub(super) keys: [*const u8; BLOCKS],
@@ -50,12 +52,21 @@ pub(super) struct Tile {
     /// Per block 16 scales each; null for types without.
     pub(super) key_scales: [*const f32; BLOCKS],
     pub(super) value_scales: [*const f32; BLOCKS],
+    /// The keys of the tile that comes next, to be fetched meanwhile; any where none comes.
+    pub(super) next_keys: [*const u8; BLOCKS],
     /// `[rows][TOKENS]`: room for scores, then the weights of the values.
     pub(super) scores: *mut f32,
     /// Room for the tile widened to `f32`, `[BLOCKS][head_dim][16]` and `[BLOCKS][16][padded]`.
     pub(super) wide_keys: *mut f32,
     pub(super) wide_values: *mut f32,
     pub(super) state: State,
+}
+
+/// Up to so many rows, those of a decoded token in most models, keys and values are widened on their way into every
+/// register tile, and fetched ahead. With more, a tile is widened once, to memory. Where widening is an instruction or
+/// two, doing it twice costs less than the way through memory.
+const fn few_rows<L: Lanes, S: Stored>() -> usize {
+    if L::VECTORS == BLOCKS && !S::SCALED { 2 * L::ROWS } else { L::ROWS }
 }
 
 /// What rows have seen: a running softmax (Milakov and Gimelshein, 2018).
@@ -101,7 +112,7 @@ impl State {
 impl Tile {
     /// The tokens of the tile that a row sees.
     #[inline(always)]
-    fn seen(&self, row: usize) -> (usize, usize) {
+    pub(super) fn seen(&self, row: usize) -> (usize, usize) {
         let (first, end) = self.seen[row];
         let inside = |position: u32| (position as usize).saturating_sub(self.start).min(TOKENS);
         (inside(first), inside(end))
@@ -117,7 +128,7 @@ multiversion! {
 unsafe fn attend<L: Lanes, S: Stored>(tile: &Tile) {
     // SAFETY: the tile's pointers are as long as it says.
     unsafe {
-        if S::WIDENS && tile.rows > L::ROWS {
+        if S::WIDENS && tile.rows > few_rows::<L, S>() {
             let mut wide = *tile;
             widen::<L, S>(&mut wide);
             scores::<L, F32>(&wide);
@@ -202,7 +213,14 @@ unsafe fn score_blocks<L: Lanes, S: Stored, const R: usize, const B: usize>(
     unsafe {
         let mut sums = [[L::splat(0.0); B]; R];
         let queries = tile.queries.add(row * tile.head_dim);
+        let fetches = row == 0 && tile.rows <= few_rows::<L, S>();
         for d in 0..tile.head_dim {
+            let at = d * LANES * size_of::<S::Raw>();
+            if fetches && at.is_multiple_of(LINE) {
+                for b in 0..B {
+                    prefetch(tile.values[block + b].wrapping_add(at));
+                }
+            }
             let mut keys = [L::splat(0.0); B];
             for b in 0..B {
                 keys[b] = S::load::<L>(tile.keys[block + b].cast::<S::Raw>().add(d * LANES));
@@ -220,70 +238,6 @@ unsafe fn score_blocks<L: Lanes, S: Stored, const R: usize, const B: usize>(
             }
         }
     }
-}
-
-/// From products to weights: scales, hides what a row does not see, and moves every row's state to the new maximum.
-#[inline(always)]
-unsafe fn weigh<L: Lanes, S: Stored>(tile: &Tile) {
-    const { assert!(BLOCKS == 4) };
-    for row in 0..tile.rows {
-        let (first, end) = tile.seen(row);
-        if first >= end {
-            continue;
-        }
-        // SAFETY: the tile's pointers are as long as it says.
-        unsafe {
-            let line = tile.scores.add(row * TOKENS);
-            let mut scores = [L::splat(f32::NEG_INFINITY); BLOCKS];
-            let mut greatest = L::splat(f32::NEG_INFINITY);
-            for (block, score) in scores.iter_mut().enumerate() {
-                let mut x = L::load(line.add(block * LANES)).mul(L::splat(tile.scale));
-                if S::SCALED {
-                    x = x.mul(L::load(tile.key_scales[block]));
-                }
-                if tile.has_slopes {
-                    x = L::splat(tile.slopes[row]).fma(distances::<L>(tile, row, block), x);
-                }
-                if first > 0 || end < TOKENS {
-                    let inside = |token: usize| token.saturating_sub(block * LANES).min(LANES);
-                    x = x.in_range_or(inside(first), inside(end), L::splat(f32::NEG_INFINITY));
-                }
-                greatest = greatest.max(x);
-                *score = x;
-            }
-            let before = *tile.state.highest.add(row);
-            let highest = L::splat(before).max(L::splat(greatest.highest()));
-            highest.store_part(tile.state.highest.add(row), 1);
-            for score in &mut scores {
-                *score = exp(score.sub(highest));
-            }
-            let decay = exp(L::splat(before).sub(highest));
-            let sum = scores[0].add(scores[1]).add(scores[2].add(scores[3]));
-            let sums = tile.state.sums.add(row * LANES);
-            L::load(sums).fma(decay, sum).store(sums);
-            for (block, score) in scores.into_iter().enumerate() {
-                let weight = if S::SCALED { score.mul(L::load(tile.value_scales[block])) } else { score };
-                weight.store(line.add(block * LANES));
-            }
-            // Times one changes nothing, so this is not done for the many tiles that hold no new maximum.
-            if *tile.state.highest.add(row) != before {
-                let values = tile.state.values.add(row * tile.padded);
-                for at in (0..tile.padded).step_by(LANES) {
-                    L::load(values.add(at)).mul(decay).store(values.add(at));
-                }
-            }
-        }
-    }
-}
-
-/// The positions of a block minus that of a row.
-#[inline(always)]
-unsafe fn distances<L: Lanes>(tile: &Tile, row: usize, block: usize) -> L {
-    const LANE: [f32; LANES] =
-        [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0, 11.0, 12.0, 13.0, 14.0, 15.0];
-    let first = (tile.start + block * LANES) as i64 - i64::from(tile.positions[row]);
-    // SAFETY: sixteen constants.
-    unsafe { L::load(LANE.as_ptr()).add(L::splat(first as f32)) }
 }
 
 /// Adds the weighted values of the tile to every row's sum.
@@ -367,9 +321,17 @@ unsafe fn add_columns<L: Lanes, S: Stored, const R: usize, const D: usize>(
             }
         }
         let weights = tile.scores.add(row * TOKENS);
+        let fetches = row == 0 && tile.rows <= few_rows::<L, S>();
         for token in first..end {
             let values = tile.values[token / BLOCK_TOKENS].cast::<S::Raw>();
             let values = values.add(token % BLOCK_TOKENS * tile.padded + column);
+            if fetches {
+                let at = (token % BLOCK_TOKENS * tile.padded + column) * size_of::<S::Raw>();
+                let keys = tile.next_keys[token / BLOCK_TOKENS].wrapping_add(at);
+                for line in (0..D * LANES * size_of::<S::Raw>()).step_by(LINE) {
+                    prefetch(keys.wrapping_add(line));
+                }
+            }
             let mut vectors = [L::splat(0.0); D];
             for d in 0..D {
                 vectors[d] = S::load::<L>(values.add(d * LANES));
@@ -387,4 +349,20 @@ unsafe fn add_columns<L: Lanes, S: Stored, const R: usize, const D: usize>(
             }
         }
     }
+}
+
+/// Brings a line into the first-level cache, ahead of its use: a block's keys or values are few lines in a row, too
+/// short a run for the processor to foresee. While keys are read, the values of the same tile come, and then the next
+/// keys: two whole tiles would not fit beside each other where power-of-two widths make them share cache sets. Only for
+/// few rows: many rows have their time in the products, and need the cache for themselves.
+#[inline(always)]
+fn prefetch(at: *const u8) {
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: prefetches may go anywhere.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(at.cast());
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = at;
 }

@@ -27,7 +27,6 @@ impl Unit {
 pub(super) struct Units<'a> {
     spans: &'a [Span],
     group: usize,
-    kv_heads: usize,
     /// Per span the number of its first unit; then the number of all.
     first: &'a [i32],
 }
@@ -46,7 +45,7 @@ impl<'a> Units<'a> {
                 .map_err(|_| BackendError::Memory { what: "attention over a step", bytes: count as u64 })?;
             count += span.map_or(0, |span| (span.len() * group).div_ceil(ROWS) * kv_heads);
         }
-        Ok(Self { spans, group, kv_heads, first })
+        Ok(Self { spans, group, first })
     }
 
     /// The number of units.
@@ -54,15 +53,17 @@ impl<'a> Units<'a> {
         self.first.last().map_or(0, |&count| count as usize)
     }
 
-    /// A unit by its number. Within a span the last rows come first: they have most to do.
+    /// A unit by its number. Units of a head come one after the other, while its keys and values are in the caches; of
+    /// these the last rows come first: they have most to do.
     pub(super) fn unit(&self, number: usize) -> Unit {
         let span = self.first.partition_point(|&first| first as usize <= number) - 1;
         let within = number - self.first[span] as usize;
         let rows = self.spans[span].len() * self.group;
-        let tile = rows.div_ceil(ROWS) - 1 - within / self.kv_heads;
+        let tiles = rows.div_ceil(ROWS);
+        let (kv_head, tile) = (within / tiles, tiles - 1 - within % tiles);
         let first_row = tile * ROWS;
         let rows = ROWS.min(rows - first_row);
-        Unit { span, kv_head: within % self.kv_heads, first_row, rows, group: self.group }
+        Unit { span, kv_head, first_row, rows, group: self.group }
     }
 }
 

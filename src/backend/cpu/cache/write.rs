@@ -9,6 +9,9 @@ use super::super::simd::{LANES, Lanes, multiversion};
 use super::super::{Level, threads::Threads};
 use super::{Bf16, CacheType, F16, F32, Layout, Q8, Stored};
 
+/// Rows that a task writes.
+const TASK_ROWS: usize = BLOCK_TOKENS;
+
 /// Rows of queries, keys and values side by side, and where keys begin.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Source<'a> {
@@ -38,7 +41,7 @@ pub(in super::super) struct Slot {
     value_scale: *mut f32,
 }
 
-/// The pools of one layer, to write to: every task writes its own head's cells.
+/// The pools of one layer, to write to: every task writes the slots of its own rows.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Target {
     pub(in super::super) layout: Layout,
@@ -48,18 +51,19 @@ pub(in super::super) struct Target {
     /// Unused by types without scales.
     pub(in super::super) key_scales: *mut f32,
     pub(in super::super) value_scales: *mut f32,
-    /// Room for a head per key and value head.
+    /// Room for a head per thread.
     pub(in super::super) scratch: *mut f32,
 }
 
-// SAFETY: tasks write disjoint parts: the cells and the scratch of one head each.
+// SAFETY: tasks write disjoint parts: the cells of their rows, and the scratch of their thread.
 unsafe impl Sync for Target {}
 
-/// Writes the keys and values of every row of the spans.
+/// Writes the keys and values of every row of the spans. A task takes some rows of one span and all their heads, head
+/// after head, so that it finds the rows in the caches and fills a block's cell of a head in one go.
 ///
 /// # Safety
 /// The pools must hold every block of the spans' tables, which must cover the spans' positions, and `scratch` have
-/// room for `kv_heads * padded` values.
+/// room for `padded` values per thread.
 pub(in super::super) unsafe fn write(
     (level, threads): (Level, &Threads),
     source: &Source<'_>,
@@ -73,19 +77,30 @@ pub(in super::super) unsafe fn write(
         CacheType::Q8 => putter::<Q8>(level),
     };
     let (layout, scaled) = (target.layout, target.kind.has_scales());
-    let Layout { kv_heads, head_dim, padded, size } = layout;
+    let Layout { kv_heads, head_dim, padded, size, .. } = layout;
     let target = &target;
-    threads.run(kv_heads, &|head| {
-        for span in spans {
-            let table = &tables[span.blocks.clone()];
-            for (position, row) in (span.start..).zip(span.rows.clone()) {
+    let tasks = |span: &Span| span.len().div_ceil(TASK_ROWS);
+    threads.run_numbered(spans.iter().map(tasks).sum(), &|thread, mut task| {
+        let mut spans = spans.iter();
+        let span = loop {
+            match spans.next() {
+                Some(span) if task < tasks(span) => break span,
+                Some(span) => task -= tasks(span),
+                None => return,
+            }
+        };
+        let table = &tables[span.blocks.clone()];
+        let rows = span.rows.clone().skip(task * TASK_ROWS).take(TASK_ROWS);
+        let first_position = span.start + task * TASK_ROWS;
+        for head in 0..kv_heads {
+            for (position, row) in (first_position..).zip(rows.clone()) {
                 let (block, token) = (table[position / BLOCK_TOKENS] as usize, position % BLOCK_TOKENS);
                 let cell = layout.cell(block, head);
                 let line = &source.qkv[row * source.width..(row + 1) * source.width];
                 let part = |at: usize| line[at * head_dim..(at + 1) * head_dim].as_ptr();
                 let (cos, sin) = source.rotary.map_or((std::ptr::null(), std::ptr::null()), |r| r.row(row));
-                // SAFETY: the block exists, so the cell lies in its pools, and a task has only its own head's cells.
-                // The level is the processor's.
+                // SAFETY: the block exists, so the cell lies in its pools, and no other task has the row's slot in it
+                // or the thread's scratch. The level is the processor's.
                 unsafe {
                     let scale = |pool: *mut f32| {
                         if scaled { pool.add(cell * BLOCK_TOKENS + token) } else { std::ptr::null_mut() }
@@ -96,7 +111,7 @@ pub(in super::super) unsafe fn write(
                         head_dim,
                         cos,
                         sin,
-                        scratch: target.scratch.add(head * padded),
+                        scratch: target.scratch.add(thread * padded),
                         to_key: target.keys.add(cell * layout.key_bytes() + token * size),
                         to_value: target.values.add(cell * layout.value_bytes() + token * padded * size),
                         key_scale: scale(target.key_scales),
