@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// A source of wall time and of monotonic time.
 pub trait Clock: Send + Sync + 'static {
@@ -78,6 +79,32 @@ impl Clock for ManualClock {
 
     fn monotonic(&self) -> Duration {
         Duration::from_nanos(self.monotonic_nanos.load(Ordering::SeqCst))
+    }
+}
+
+/// Count, sum and maximum of some durations.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct DurationStats {
+    /// How many durations.
+    pub count: u64,
+    /// Their sum, in seconds.
+    pub sum_seconds: f64,
+    /// The longest, in seconds.
+    pub max_seconds: f64,
+}
+
+impl DurationStats {
+    /// The mean, in seconds; 0 if there is none.
+    pub fn mean_seconds(&self) -> f64 {
+        if self.count == 0 { 0.0 } else { self.sum_seconds / self.count as f64 }
+    }
+
+    pub(crate) fn add(&mut self, duration: Duration) {
+        let seconds = duration.as_secs_f64();
+        self.count += 1;
+        self.sum_seconds += seconds;
+        self.max_seconds = self.max_seconds.max(seconds);
     }
 }
 

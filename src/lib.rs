@@ -1,25 +1,27 @@
 //! Foundation models as a library.
 //!
-//! An application links this crate and has in its own process what a hosted model API gives over HTTP: chat and
-//! completions on open models, batched continuously across all its callers, every answer naming the exact
-//! version that served it. There is no server in it.
+//! An application links this crate and has in its own process what a hosted model API gives over HTTP: chat,
+//! completions and embeddings on open models, batched across all its callers, every answer naming the exact version
+//! that served it. There is no server in it.
 //!
 //! The modules are floors of one house; each imports only from floors below it (top to bottom):
-//! [`runtime`], [`engine`], [`models`], [`chat`], [`backend`], [`weights`], [`tokenizer`], [`protocol`],
+//! [`runtime`], [`engine`] beside [`embedding`], [`models`], [`chat`], [`backend`], [`weights`], [`tokenizer`], [`protocol`],
 //! [`error`] and [`clock`].
 
 pub mod backend;
 pub mod chat;
 pub mod clock;
+pub mod embedding;
 pub mod engine;
 pub mod error;
+mod mailbox;
 pub mod models;
 pub mod protocol;
 pub mod runtime;
 pub mod tokenizer;
 pub mod weights;
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, DurationStats, ManualClock, SystemClock};
 pub use error::{Error, ErrorKind, Result};
 pub use runtime::{ModelRuntime, RequestOptions, ServeOptions};
 

@@ -14,6 +14,7 @@ pub mod routing;
 pub mod source;
 #[cfg(test)]
 pub(crate) mod tests;
+pub mod texts;
 
 use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
@@ -24,6 +25,7 @@ pub use error::BackendError;
 pub use pooling::Pooling;
 pub use routing::{Expert, ExpertGroups, Routing, Scoring};
 pub use source::{MatrixPart, MatrixProgress, MatrixSource, MatrixUse, RowOrder};
+pub use texts::Texts;
 
 use crate::weights::{Checkpoint, TensorInfo, WeightsError};
 

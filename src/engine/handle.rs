@@ -1,47 +1,25 @@
 //! The engine as its callers see it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::thread::{JoinHandle, ThreadId};
 
 use crossbeam::atomic::AtomicCell;
-use crossbeam::channel::{Sender, bounded, unbounded};
-use parking_lot::Mutex;
 
 use super::executor::Executor;
 use super::options::EngineOptions;
 use super::request::{Request, RequestId, Sink};
 use super::scheduler::{Scheduler, check, queue_full};
 use super::stats::EngineStats;
-use super::worker::{Listener, Message, Submission, Worker, shutting_down};
+use super::worker::{Listener, Message, Submission, Worker};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::mailbox::{Door, Mailbox, shutting_down};
 
 /// What handle and worker both reach, none of it under a lock that the worker could wait for.
 pub(crate) struct Shared {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) stats: AtomicCell<EngineStats>,
-    /// Requests that were submitted and never part of a step.
-    new: AtomicUsize,
-    refused: AtomicU64,
-    /// Set once, by the first shutdown; nothing is computed any more.
-    closed: AtomicBool,
-}
-
-impl Shared {
-    /// Counts a request in, unless `most` wait already.
-    fn enter_queue(&self, most: usize) -> bool {
-        let enter = |new: usize| (new < most).then_some(new + 1);
-        self.new.fetch_update(Ordering::AcqRel, Ordering::Acquire, enter).is_ok()
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
-    }
-
-    pub(crate) fn leave_queue(&self, requests: usize) {
-        self.new.fetch_sub(requests, Ordering::AcqRel);
-    }
+    /// Requests wait until they are part of a step.
+    pub(crate) door: Door,
 }
 
 /// Generates for any number of callers at once, on one thread of its own.
@@ -53,10 +31,7 @@ pub struct Engine {
     options: EngineOptions,
     vocab_size: usize,
     shared: Arc<Shared>,
-    /// Numbers are given and messages sent under one lock, so that the order of numbers is the order of arrival.
-    sender: Mutex<(Sender<Message>, u64)>,
-    worker: ThreadId,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    mailbox: Mailbox<Message>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -78,37 +53,11 @@ impl Engine {
             return Err(Error::new(ErrorKind::InvalidModel, "the model has a vocabulary of 0 tokens"));
         }
         let scheduler = Scheduler::new(options.clone());
-        let shared = Arc::new(Shared {
-            clock,
-            stats: AtomicCell::new(scheduler.stats()),
-            new: AtomicUsize::new(0),
-            refused: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
-        });
-        let (sender, receiver) = unbounded();
-        let mut worker = Worker::new(scheduler, executor, receiver, shared.clone());
-        let (tell, told) = bounded(1);
-        let life = move || {
-            let entered = worker.enter();
-            let enters = entered.is_ok();
-            // `start` waits for it.
-            let _ = tell.send(entered);
-            if enters {
-                worker.run();
-            }
-        };
-        let thread = std::thread::Builder::new().name("mr-engine".into()).spawn(life).map_err(|error| {
-            Error::new(ErrorKind::Internal, "the engine's thread could not be started").with_source(error)
-        })?;
-        told.recv().unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the engine's thread ended")))?;
-        Ok(Self {
-            options,
-            vocab_size,
-            shared,
-            sender: Mutex::new((sender, 0)),
-            worker: thread.thread().id(),
-            thread: Mutex::new(Some(thread)),
-        })
+        let shared =
+            Arc::new(Shared { clock, stats: AtomicCell::new(scheduler.stats()), door: Door::default() });
+        let make = |receiver| Worker::new(scheduler, executor, receiver, shared.clone());
+        let mailbox = Mailbox::start("mr-engine", make, Worker::enter, Worker::run)?;
+        Ok(Self { options, vocab_size, shared, mailbox })
     }
 
     /// The bounds that the engine was started with.
@@ -133,27 +82,21 @@ impl Engine {
             listener.dismiss();
             return Err(error);
         }
-        let mut guard = self.sender.lock();
-        let (sender, last) = &mut *guard;
-        *last += 1;
-        let id = RequestId(*last);
-        let message = Message::Submit(Box::new(Submission { id, request, submitted, listener }));
-        let sent = sender.send(message);
-        // Not under the lock: a dismissed sink may call the engine.
-        drop(guard);
-        if let Err(error) = sent {
-            if let Message::Submit(mut submission) = error.into_inner() {
+        let submission = |number| {
+            Message::Submit(Box::new(Submission { id: RequestId(number), request, submitted, listener }))
+        };
+        self.mailbox.send_numbered(submission).map(RequestId).map_err(|unheard| {
+            if let Message::Submit(mut submission) = unheard {
                 submission.listener.dismiss();
             }
-            self.shared.leave_queue(1);
-            return Err(shutting_down());
-        }
-        Ok(id)
+            self.shared.door.leave(1);
+            shutting_down()
+        })
     }
 
     /// Checks a request and counts it into the queue.
     fn admit(&self, request: &Request) -> Result<()> {
-        if self.shared.is_closed() {
+        if self.shared.door.is_closed() {
             return Err(shutting_down());
         }
         check(request, &self.options)?;
@@ -172,8 +115,7 @@ impl Engine {
             );
             return Err(Error::invalid("logit_bias", message));
         }
-        if !self.shared.enter_queue(self.options.max_queue) {
-            self.shared.refused.fetch_add(1, Ordering::Relaxed);
+        if !self.shared.door.enter(self.options.max_queue) {
             return Err(queue_full(&self.options));
         }
         Ok(())
@@ -182,30 +124,23 @@ impl Engine {
     /// Cancels a request: it ends with [`ErrorKind::Cancelled`] within one step, wherever it is. A request that has
     /// ended already stays as it is.
     pub fn cancel(&self, id: RequestId) {
-        // Nobody to tell means that everything has ended.
-        let _ = self.sender.lock().0.send(Message::Cancel(id));
+        self.mailbox.send(Message::Cancel(id));
     }
 
     /// The numbers as of the last step; the queue as of now.
     pub fn stats(&self) -> EngineStats {
         let mut stats = self.shared.stats.load();
-        stats.queued += self.shared.new.load(Ordering::Acquire);
-        stats.refused = self.shared.refused.load(Ordering::Relaxed);
+        stats.queued += self.shared.door.waiting();
+        stats.refused = self.shared.door.refused();
         stats
     }
 
     /// Ends every request with [`ErrorKind::ShuttingDown`] and joins the thread, unless called on it. Later submissions
     /// are refused.
     pub fn shutdown(&self) {
-        self.shared.closed.store(true, Ordering::Release);
-        let _ = self.sender.lock().0.send(Message::Wake);
-        if std::thread::current().id() == self.worker {
-            return;
-        }
-        if let Some(thread) = self.thread.lock().take() {
-            // The worker catches what its parts may panic with; if it has panicked, all its requests have ended.
-            let _ = thread.join();
-        }
+        self.shared.door.close();
+        self.mailbox.send(Message::Wake);
+        self.mailbox.join();
     }
 }
 

@@ -48,4 +48,4 @@ pub use options::EngineOptions;
 pub use request::{FinishReason, Flow, Outcome, Request, RequestId, Sink, Timings};
 pub use sampling::{SampledToken, Sampler, SamplingParams};
 pub use scheduler::MAX_PRIORITY;
-pub use stats::{DurationStats, EngineStats};
+pub use stats::EngineStats;

@@ -1,34 +1,8 @@
 //! What an engine has done so far, as plain numbers.
 
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
 
-/// Count, sum and maximum of some durations.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct DurationStats {
-    /// How many durations.
-    pub count: u64,
-    /// Their sum, in seconds.
-    pub sum_seconds: f64,
-    /// The longest, in seconds.
-    pub max_seconds: f64,
-}
-
-impl DurationStats {
-    /// The mean, in seconds; 0 if there is none.
-    pub fn mean_seconds(&self) -> f64 {
-        if self.count == 0 { 0.0 } else { self.sum_seconds / self.count as f64 }
-    }
-
-    pub(crate) fn add(&mut self, duration: Duration) {
-        let seconds = duration.as_secs_f64();
-        self.count += 1;
-        self.sum_seconds += seconds;
-        self.max_seconds = self.max_seconds.max(seconds);
-    }
-}
+use crate::clock::DurationStats;
 
 /// A snapshot of an engine: what is in it now, and totals since its start.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]

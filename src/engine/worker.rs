@@ -1,7 +1,6 @@
 //! The engine's thread: it owns the scheduler, the executor and the sampler, and hears everything by message.
 
 use std::collections::HashMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use super::sampling::{Sampler, SamplingParams};
 use super::scheduler::Scheduler;
 use super::step::{Judgement, Verdict};
 use crate::error::{Error, ErrorKind, Result};
+use crate::mailbox::{guarded, shutting_down};
 
 /// What the engine's callers tell its thread.
 pub(crate) enum Message {
@@ -65,30 +65,11 @@ impl Drop for Listener {
     }
 }
 
-/// The error of requests that a shutdown ends.
-pub(crate) fn shutting_down() -> Error {
-    Error::new(ErrorKind::ShuttingDown, "the engine is shutting down")
-}
-
 /// What the worker keeps of a request besides the scheduler's part.
 struct Client {
     listener: Listener,
     sampling: SamplingParams,
     stop_tokens: Vec<u32>,
-}
-
-/// Runs `call` and turns a panic into its message.
-fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
-        let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
-            (Some(text), _) => (*text).to_owned(),
-            (None, Some(text)) => text.clone(),
-            (None, None) => "a panic without a message".to_owned(),
-        };
-        // A payload of an unknown type may panic again when dropped; leaking it cannot.
-        std::mem::forget(payload);
-        message
-    })
 }
 
 /// The worker's state.
@@ -120,16 +101,12 @@ impl Worker {
 
     /// Lets the executor prepare this thread, which must be the one that will [`run`](Self::run).
     pub(crate) fn enter(&mut self) -> Result<()> {
-        let executor = &mut self.executor;
-        guarded(|| executor.enter()).unwrap_or_else(|panic| {
-            let message = format!("preparing the engine's thread panicked: {panic}");
-            Err(Error::new(ErrorKind::Internal, message))
-        })
+        self.executor.enter()
     }
 
     /// Serves until the engine is closed. Parked in the channel while there is nothing to do.
     pub(crate) fn run(mut self) {
-        while !self.shared.is_closed() {
+        while !self.shared.door.is_closed() {
             if self.scheduler.has_work() {
                 self.step();
             } else {
@@ -231,7 +208,7 @@ impl Worker {
     /// Makes room in the bounded queue for as many new requests as have left it.
     fn count_left(&mut self) {
         let new = self.scheduler.new_len();
-        self.shared.leave_queue(self.new - new);
+        self.shared.door.leave(self.new - new);
         self.new = new;
     }
 

@@ -85,7 +85,8 @@ impl CausalConfig {
     }
 }
 
-fn unsupported(found: &str, supported: &[&str]) -> ModelError {
+/// The error for an architecture that is not among those.
+pub(super) fn unsupported(found: &str, supported: &[&str]) -> ModelError {
     ModelError::Architecture { found: found.into(), supported: supported.join(", ") }
 }
 

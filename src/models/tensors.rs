@@ -151,6 +151,30 @@ impl<'a, B: Backend> Store<'a> for Loader<'_, B> {
     }
 }
 
+/// The weights of a layer norm with a bias.
+pub(super) struct Norm<W: Weights> {
+    weight: W::Vector,
+    bias: W::Vector,
+}
+
+impl<B: Backend> Norm<B> {
+    /// The norm of `x`.
+    pub(super) fn of(&self, backend: &B, x: &B::Tensor, epsilon: f32) -> Result<B::Tensor, BackendError> {
+        backend.layer_norm(x, &self.weight, Some(&self.bias), epsilon)
+    }
+
+    /// The norm of `residual + delta`; the sum stays in `residual`.
+    pub(super) fn of_sum(
+        &self,
+        backend: &B,
+        residual: &mut B::Tensor,
+        delta: &B::Tensor,
+        epsilon: f32,
+    ) -> Result<B::Tensor, BackendError> {
+        backend.add_layer_norm(residual, delta, &self.weight, Some(&self.bias), epsilon)
+    }
+}
+
 /// A checkpoint whose tensors go to a store, once their shapes are right.
 pub(super) struct Tensors<'a, 's, S> {
     checkpoint: &'a Checkpoint,
@@ -166,6 +190,11 @@ impl<'a, 's, S: Store<'a>> Tensors<'a, 's, S> {
         self.checkpoint.format()
     }
 
+    /// Whether the checkpoint has this tensor.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.checkpoint.get(name).is_some()
+    }
+
     fn find(&self, name: &str, shape: &[usize]) -> Result<&'a TensorInfo, ModelError> {
         let tensor = self.checkpoint.tensor(name)?;
         check_shape(tensor, shape)?;
@@ -176,6 +205,13 @@ impl<'a, 's, S: Store<'a>> Tensors<'a, 's, S> {
     pub(super) fn vector(&mut self, name: &str, width: usize) -> Result<VectorOf<'a, S>, ModelError> {
         let tensor = self.find(name, &[width])?;
         self.store.vector(self.checkpoint, tensor)
+    }
+
+    /// A layer norm: `STEM.weight` and `STEM.bias`.
+    pub(super) fn norm(&mut self, stem: &str, width: usize) -> Result<Norm<S::Weights>, ModelError> {
+        let weight = self.vector(&format!("{stem}.weight"), width)?;
+        let bias = self.vector(&format!("{stem}.bias"), width)?;
+        Ok(Norm { weight, bias })
     }
 
     /// The values of a vector, where the checkpoint has it.

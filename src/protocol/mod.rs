@@ -7,6 +7,8 @@ pub mod chat;
 pub mod chat_response;
 pub mod completion;
 pub mod completion_response;
+pub mod embedding;
+pub mod embedding_response;
 pub mod error_body;
 mod json;
 pub mod options;
@@ -23,6 +25,10 @@ pub use completion::{CompletionRequest, Prompt};
 pub use completion_response::{
     CompletionChoice, CompletionChunk, CompletionChunkChoice, CompletionLogprobs, CompletionObject,
     CompletionResponse, TopLogprobs,
+};
+pub use embedding::{EmbeddingInput, EmbeddingRequest, EncodingFormat, Normalize, PoolingMode, Truncate};
+pub use embedding_response::{
+    EmbeddingData, EmbeddingListObject, EmbeddingObject, EmbeddingResponse, EmbeddingUsage, EmbeddingVector,
 };
 pub use error_body::{ErrorBody, ErrorDetail};
 pub use options::{GenerationOptions, StreamOptions};

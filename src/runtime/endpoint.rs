@@ -1,47 +1,20 @@
-//! What an endpoint serves: a loaded model with its tokenizer, its template and its engine.
+//! An endpoint that generates: a loaded model with its tokenizer, its template and its engine.
 
-use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use serde::Serialize;
-
 use super::executor::ModelExecutor;
-use super::memory::Reservation;
+use super::info::{self, EndpointInfo};
 use super::options::ServeOptions;
 use super::plan::LoadPlan;
+use super::serve::Load;
 use crate::backend::{BLOCK_TOKENS, Backend};
 use crate::chat::{ChatTemplate, TemplateTokens};
-use crate::clock::Clock;
 use crate::engine::{Engine, EngineOptions};
 use crate::error::{Error, ErrorKind, Result};
-use crate::models::{CausalSources, stop_tokens};
+use crate::models::{CausalSources, Task, stop_tokens};
 use crate::tokenizer::Tokenizer;
-use crate::weights::{Checkpoint, LoadProgress};
 
-/// What an endpoint serves.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[non_exhaustive]
-pub struct EndpointInfo {
-    /// The endpoint's name.
-    pub name: String,
-    /// The exact version that answers.
-    pub version: String,
-    /// Where the model was read from.
-    pub path: PathBuf,
-    /// The most tokens of one request, prompt and answer together.
-    pub context_length: usize,
-    /// Tokens in the vocabulary.
-    pub vocab_size: usize,
-    /// Whether the model has a chat template.
-    pub chat: bool,
-    /// What computes.
-    pub backend: &'static str,
-    /// What the load took.
-    pub plan: LoadPlan,
-}
-
-/// A name that answers.
+/// A name that generates.
 pub(super) struct Endpoint {
     info: EndpointInfo,
     tokenizer: Arc<Tokenizer>,
@@ -51,37 +24,15 @@ pub(super) struct Endpoint {
 }
 
 impl Endpoint {
-    /// Loads a model whose plan was accepted and starts its engine.
-    pub(super) fn load<B: Backend>(
-        name: &str,
-        checkpoint: &Checkpoint,
-        backend: B,
-        plan: LoadPlan,
-        memory: Reservation,
-        mut options: ServeOptions,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self> {
-        let mut silent = |_: LoadProgress| ControlFlow::Continue(());
-        let progress: &mut dyn FnMut(LoadProgress) -> ControlFlow<()> = match &mut options.progress {
-            Some(progress) => progress.as_mut(),
-            None => &mut silent,
-        };
+    /// Loads a causal model and starts its engine.
+    pub(super) fn load<B: Backend>(backend: B, load: Load<'_>) -> Result<Self> {
+        let Load { name, checkpoint, plan, memory, mut options, progress, clock } = load;
         let tokenizer = Tokenizer::from_checkpoint(checkpoint)?;
         let template = match &options.chat_template {
             Some(source) => Some(ChatTemplate::new(source, TemplateTokens::from_checkpoint(checkpoint)?)?),
             None => ChatTemplate::from_checkpoint(checkpoint)?,
         };
-        let version = match options.version.take() {
-            Some(version) if version.trim().is_empty() => {
-                return Err(Error::invalid("version", "version is empty; give it a name or leave it out"));
-            }
-            Some(version) => version,
-            None => {
-                let stem = checkpoint.path().file_stem().and_then(|stem| stem.to_str()).unwrap_or("model");
-                let digest = checkpoint.digest(progress)?.to_string();
-                format!("{stem}@{}", &digest[..12])
-            }
-        };
+        let version = info::version(&mut options, checkpoint, progress)?;
         let sources = CausalSources::resolve(checkpoint)?;
         let vocab_size = sources.shape().vocab_size;
         let blocks = plan.cache_tokens / BLOCK_TOKENS;
@@ -91,9 +42,11 @@ impl Endpoint {
             name: name.into(),
             version,
             path: checkpoint.path().into(),
+            task: Task::Generation,
             context_length: plan.context_length,
             vocab_size,
             chat: template.is_some(),
+            embedding: None,
             backend: backend.name(),
             plan,
         };

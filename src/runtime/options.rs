@@ -82,13 +82,13 @@ impl Default for BackendChoice {
 /// How an endpoint serves its model. The default suits most; every field can be set.
 #[non_exhaustive]
 pub struct ServeOptions {
-    /// The most tokens of one request, prompt and answer together. Without it: what the model was made for, at most
-    /// [`DEFAULT_CONTEXT`], less where the memory budget asks for it.
+    /// The most tokens of one request, prompt and answer together; of an encoder, the most tokens of one text. Without
+    /// it: what the model was made for, at most [`DEFAULT_CONTEXT`], less where the memory budget asks for it.
     pub context_length: Option<usize>,
-    /// Tokens that the block cache holds for all requests together, at least `context_length`. Without it: four
+    /// Not for encoders, which have no cache. Tokens that the block cache holds for all requests together, at least `context_length`. Without it: four
     /// full contexts, fewer where the memory budget asks for it.
     pub cache_tokens: Option<usize>,
-    /// The most rows of one step.
+    /// The most rows of one step. An encoder computes whole texts: one that is longer is a step of its own.
     pub max_batch_tokens: usize,
     /// The most prefill rows of a step that also has running decodes: the longest pause, in tokens, that a running
     /// answer may see because of others' prompts.
@@ -153,6 +153,8 @@ macro_rules! setters {
         })*
     };
 }
+
+pub(super) use setters;
 
 impl ServeOptions {
     setters! {

@@ -37,12 +37,12 @@ impl LoadPlan {
         self.weight_bytes.saturating_add(self.cache_bytes).saturating_add(self.scratch_bytes)
     }
 
-    /// Plans a load. `available` is what the budget leaves.
+    /// Plans the load of a causal model. `available` is what the budget leaves.
     ///
     /// # Errors
     /// Options that contradict each other or the model, or a plan that does not fit: the error then names the
     /// largest context that would.
-    pub(super) fn new<B: Backend>(
+    pub(super) fn of_causal<B: Backend>(
         sources: &CausalSources<'_>,
         backend: &B,
         options: &ServeOptions,

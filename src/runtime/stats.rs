@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::embedding::EmbeddingStats;
 use crate::engine::EngineStats;
 
 /// A snapshot of a runtime.
@@ -22,6 +23,10 @@ pub struct EndpointStats {
     pub name: String,
     /// The version that answers.
     pub version: String,
-    /// Queue, batch, cache, tokens and times.
-    pub engine: EngineStats,
+    /// Queue, batch, cache, tokens and times, of an endpoint that generates.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineStats>,
+    /// Queue, batches, texts, tokens and times, of an endpoint that embeds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<EmbeddingStats>,
 }

@@ -133,6 +133,11 @@ impl Tokenizer {
         })
     }
 
+    /// The special tokens that [`AddSpecial::Yes`] puts before and after a text.
+    pub fn frame(&self) -> (&[u32], &[u32]) {
+        (&self.frame.before, &self.frame.after)
+    }
+
     /// The text of `ids`. `skip_special` leaves out special tokens such as the end of a turn.
     ///
     /// Bytes that form no character become U+FFFD.

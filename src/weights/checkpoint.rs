@@ -19,10 +19,14 @@ use super::tensor::TensorInfo;
 const SINGLE: &str = "model.safetensors";
 const INDEX: &str = "model.safetensors.index.json";
 /// What defines a Hugging Face model beside its weights, as far as it is there.
-const DEFINING: [&str; 6] = [
+const DEFINING: [&str; 10] = [
+    "1_Pooling/config.json",
     "chat_template.jinja",
     "config.json",
+    "config_sentence_transformers.json",
     "generation_config.json",
+    "modules.json",
+    "sentence_bert_config.json",
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer_config.json",
@@ -314,8 +318,8 @@ impl Checkpoint {
     }
 
     /// The SHA-256 over all files that define the model: the weights and, in a Hugging Face directory, the index,
-    /// config.json, generation_config.json, tokenizer.json, tokenizer_config.json, special_tokens_map.json and
-    /// chat_template.jinja as far as they are there.
+    /// config.json, generation_config.json, tokenizer.json, tokenizer_config.json, special_tokens_map.json,
+    /// chat_template.jinja and the files of the sentence-transformers layout as far as they are there.
     ///
     /// Files count under their names, in order of name; the parts of a GGUF file count under their number, so that
     /// renaming the file does not change the model. `progress` is called after every mebibyte.

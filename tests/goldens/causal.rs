@@ -24,9 +24,13 @@ pub(super) struct Sequence<B: Backend> {
 }
 
 /// Our own kernels in single precision, which is what the goldens were computed in.
+pub(super) fn cpu_options() -> CpuOptions {
+    CpuOptions::default().compute(Compute::F32).cache(CacheType::F32)
+}
+
+/// A backend of those.
 pub(super) fn cpu() -> Result<CpuBackend, String> {
-    let options = CpuOptions::default().compute(Compute::F32).cache(CacheType::F32);
-    CpuBackend::new(options).map_err(|e| e.to_string())
+    CpuBackend::new(cpu_options()).map_err(|e| e.to_string())
 }
 
 /// The reference.
@@ -89,16 +93,26 @@ pub(super) fn log_softmax(logits: &[f32], id: u32) -> f32 {
     (f64::from(logits[id as usize] - highest) - sum.ln()) as f32
 }
 
-/// Compares values that belong together.
+/// Compares logits and log-probabilities.
 pub(super) fn close(what: &str, found: &[f32], expected: &[f32]) -> Result<(), String> {
+    close_within(what, found, expected, TOLERANCE)
+}
+
+/// Compares values that belong together.
+pub(super) fn close_within(
+    what: &str,
+    found: &[f32],
+    expected: &[f32],
+    tolerance: f32,
+) -> Result<(), String> {
     if found.len() != expected.len() {
         return Err(format!("{what}: {} values, expected {}", found.len(), expected.len()));
     }
     for (at, (found, expected)) in found.iter().zip(expected).enumerate() {
         // NaN must fail too.
         let difference = (found - expected).abs();
-        if difference.is_nan() || difference > TOLERANCE {
-            return Err(format!("{what}[{at}]: {found}, expected {expected} within {TOLERANCE}"));
+        if difference.is_nan() || difference > tolerance {
+            return Err(format!("{what}[{at}]: {found}, expected {expected} within {tolerance}"));
         }
     }
     Ok(())

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::exit)]
 
 mod causal;
+mod embeddings;
 mod gguf_files;
 mod gguf_vocab;
 mod models;

@@ -1,19 +1,22 @@
-//! Goldens of a model folder: logits of every prompt token, log-probabilities, greedy tokens.
+//! Goldens of a model folder; of a causal model logits of every prompt token, log-probabilities, greedy tokens.
 
 use std::path::Path;
 
 use super::causal::{self, Sequence, close, ids, log_softmax, tensor};
-use super::{Outcome, Verdict, json};
+use super::{Outcome, Verdict, embeddings, json};
 use model_runtime::backend::Backend;
-use model_runtime::models::SUPPORTED;
+use model_runtime::models::{SUPPORTED, SUPPORTED_ENCODERS};
 
 /// Compares one folder.
 pub(super) fn run(path: &Path) -> Outcome {
     let kind = json(&path.join("config.json"))?["model_type"].as_str().unwrap_or("(none)").to_string();
+    let golden = json(&path.join("golden.json"))?;
+    if SUPPORTED_ENCODERS.contains(&kind.as_str()) {
+        return embeddings::run(path, &golden);
+    }
     if !SUPPORTED.contains(&kind.as_str()) {
         return Ok(Verdict::Skipped(format!("architecture `{kind}` is not served by this version")));
     }
-    let golden = json(&path.join("golden.json"))?;
     let tensors = std::fs::read(path.join("golden.safetensors")).map_err(|e| e.to_string())?;
     let tensors = safetensors::SafeTensors::deserialize(&tensors).map_err(|e| e.to_string())?;
     let prompts = golden["prompts"].as_array().ok_or("golden.json: no prompts")?;

@@ -38,7 +38,7 @@ fn dropping_a_stream_cancels_its_request() {
     }
     // One at a time: this one runs only after the others have gone.
     assert!(runtime.complete(greedy("Once", 4)).is_ok());
-    assert_eq!(runtime.stats().endpoints[0].engine.cancelled, 8);
+    assert_eq!(runtime.stats().endpoints[0].engine.unwrap().cancelled, 8);
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 mod affinity;
 mod answers;
+mod embeddings;
 mod lifetimes;
 mod same_bytes;
 mod serving;

@@ -47,13 +47,13 @@ fn answers_are_the_same_with_drafts_and_without() {
     let options = || ServeOptions::default().context_length(256).version("1");
     let plain = runtime_with(options().max_sequences(1));
     let expected: Vec<_> = requests().into_iter().map(|r| seen(plain.complete(r).unwrap())).collect();
-    assert_eq!(plain.stats().endpoints[0].engine.draft_tokens, 0);
+    assert_eq!(plain.stats().endpoints[0].engine.unwrap().draft_tokens, 0);
 
     let together = runtime_with(options().cache_tokens(320).max_sequences(8).max_prefill_tokens(20));
     let requests = requests().into_iter().enumerate();
     let drafts = requests.map(|(at, r)| r.prompt_lookup_tokens([16, 4, 1][at % 3])).collect();
     assert_eq!(answers(&together, drafts), expected);
-    let stats = together.stats().endpoints[0].engine;
+    let stats = together.stats().endpoints[0].engine.unwrap();
     assert!(stats.accepted_draft_tokens > 0 && stats.accepted_draft_tokens < stats.draft_tokens, "{stats:?}");
     assert!(stats.preemptions > 0, "the test must be hard: {stats:?}");
 }
@@ -66,7 +66,7 @@ fn a_repetitive_text_takes_fewer_steps() {
         let request = greedy(REPETITIVE, 200).repetition_penalty(0.7).prompt_lookup_tokens(drafts);
         let response = seen(runtime.complete(request).unwrap());
         assert_eq!(response.usage.completion_tokens, 200);
-        (response, runtime.stats().endpoints[0].engine.steps)
+        (response, runtime.stats().endpoints[0].engine.unwrap().steps)
     };
     let ((plain, one_each), (drafts, several)) = (steps(0), steps(16));
     assert_eq!(plain, drafts);

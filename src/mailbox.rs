@@ -1,0 +1,147 @@
+//! A thread that owns something and hears everything by message, and the bound of what may wait for it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::thread::{JoinHandle, ThreadId};
+
+use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
+use parking_lot::Mutex;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The sending side of a thread with a mailbox. Messages of all threads stand in one order.
+pub(crate) struct Mailbox<M> {
+    /// Numbers are given and messages sent under one lock, so that the order of numbers is the order of arrival.
+    sender: Mutex<(Sender<M>, u64)>,
+    worker: ThreadId,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl<M: Send + 'static> Mailbox<M> {
+    /// Starts a thread called `name`. `make` gets its mail on the caller's side; on the thread, `enter` prepares what
+    /// was made and, unless that fails, `run` lives.
+    ///
+    /// # Errors
+    /// No thread to be had, or what `enter` reports.
+    pub(crate) fn start<W: Send + 'static>(
+        name: &str,
+        make: impl FnOnce(Receiver<M>) -> W,
+        enter: impl FnOnce(&mut W) -> Result<()> + Send + 'static,
+        run: impl FnOnce(W) + Send + 'static,
+    ) -> Result<Self> {
+        let (sender, receiver) = unbounded();
+        let mut worker = make(receiver);
+        let (tell, told) = bounded(1);
+        let life = move || {
+            let entered = guarded(|| enter(&mut worker)).unwrap_or_else(|panic| {
+                let message = format!("preparing the engine's thread panicked: {panic}");
+                Err(Error::new(ErrorKind::Internal, message))
+            });
+            let enters = entered.is_ok();
+            // `start` waits for it.
+            let _ = tell.send(entered);
+            if enters {
+                run(worker);
+            }
+        };
+        let thread = std::thread::Builder::new().name(name.into()).spawn(life).map_err(|error| {
+            Error::new(ErrorKind::Internal, "the engine's thread could not be started").with_source(error)
+        })?;
+        told.recv().unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the engine's thread ended")))?;
+        let worker = thread.thread().id();
+        Ok(Self { sender: Mutex::new((sender, 0)), worker, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Sends a message that bears the next number. Gives the message back when the thread has ended.
+    pub(crate) fn send_numbered(&self, message: impl FnOnce(u64) -> M) -> Result<u64, M> {
+        let mut guard = self.sender.lock();
+        let (sender, last) = &mut *guard;
+        *last += 1;
+        let number = *last;
+        let sent = sender.send(message(number));
+        // What comes back is dropped by the caller, not under the lock: it may hold what calls the engine.
+        drop(guard);
+        sent.map(|()| number).map_err(|error| error.into_inner())
+    }
+
+    /// Sends a message. Nobody to hear it means that everything has ended.
+    pub(crate) fn send(&self, message: M) {
+        let sent = self.sender.lock().0.send(message);
+        drop(sent);
+    }
+
+    /// Waits for the thread to end, unless called on it.
+    pub(crate) fn join(&self) {
+        if std::thread::current().id() == self.worker {
+            return;
+        }
+        if let Some(thread) = self.thread.lock().take() {
+            // The worker catches what its parts may panic with; if it has panicked, all its requests have ended.
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Bounds the requests that wait, and closes the door for good. Nothing in it is under a lock.
+#[derive(Debug, Default)]
+pub(crate) struct Door {
+    /// Requests that were let in and never began.
+    waiting: AtomicUsize,
+    refused: AtomicU64,
+    /// Set once, by the first shutdown; nothing is computed any more.
+    closed: AtomicBool,
+}
+
+impl Door {
+    /// Counts a request in, unless `most` wait already.
+    pub(crate) fn enter(&self, most: usize) -> bool {
+        let enter = |waiting: usize| (waiting < most).then_some(waiting + 1);
+        let entered = self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, enter).is_ok();
+        if !entered {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+        }
+        entered
+    }
+
+    /// Counts requests out: they have begun, or ended before.
+    pub(crate) fn leave(&self, requests: usize) {
+        self.waiting.fetch_sub(requests, Ordering::AcqRel);
+    }
+
+    /// Requests that wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Acquire)
+    }
+
+    /// Requests that were not let in.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+}
+
+/// Runs `call` and turns a panic into its message.
+pub(crate) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
+        let message = match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+            (Some(text), _) => (*text).to_owned(),
+            (None, Some(text)) => text.clone(),
+            (None, None) => "a panic without a message".to_owned(),
+        };
+        // A payload of an unknown type may panic again when dropped; leaking it cannot.
+        std::mem::forget(payload);
+        message
+    })
+}
+
+/// The error of requests that a shutdown ends.
+pub(crate) fn shutting_down() -> Error {
+    Error::new(ErrorKind::ShuttingDown, "the engine is shutting down")
+}

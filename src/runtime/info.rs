@@ -1,0 +1,93 @@
+//! What callers are told about an endpoint.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use super::options::ServeOptions;
+use super::plan::LoadPlan;
+use crate::error::{Error, ErrorKind, Result};
+use crate::models::Task;
+use crate::protocol::{Normalize, PoolingMode};
+use crate::weights::{Checkpoint, LoadProgress};
+
+/// What an endpoint serves.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct EndpointInfo {
+    /// The endpoint's name.
+    pub name: String,
+    /// The exact version that answers.
+    pub version: String,
+    /// Where the model was read from.
+    pub path: PathBuf,
+    /// What the model does.
+    pub task: Task,
+    /// The most tokens of one request, prompt and answer together; of an encoder, the most tokens of one text.
+    pub context_length: usize,
+    /// Tokens in the vocabulary.
+    pub vocab_size: usize,
+    /// Whether the model has a chat template.
+    pub chat: bool,
+    /// What its vectors are, if it makes any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub embedding: Option<EmbeddingInfo>,
+    /// What computes.
+    pub backend: &'static str,
+    /// What the load took.
+    pub plan: LoadPlan,
+}
+
+/// What the vectors of an endpoint are when a request asks for nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct EmbeddingInfo {
+    /// Values of a vector.
+    pub dimension: usize,
+    /// The most tokens of one text, special tokens included.
+    pub max_tokens: usize,
+    /// How a text's rows become its vector.
+    pub pooling: PoolingMode,
+    /// `l2` when vectors have unit length, else `none`.
+    pub normalize: Normalize,
+    /// The model's own prompts, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub prompts: BTreeMap<String, String>,
+    /// The name of the prompt that is put before texts when a request names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub default_prompt: Option<String>,
+}
+
+impl EndpointInfo {
+    /// The error of a request for what this endpoint does not do.
+    pub(super) fn wrong_task(&self, asked: &str) -> Error {
+        let name = &self.name;
+        let does = match self.task {
+            Task::Generation => "generates text: ask it for completions or chat",
+            Task::Embedding => "makes embeddings: ask it for those",
+        };
+        let message = format!("endpoint `{name}` does not do {asked}; it {does}");
+        Error::new(ErrorKind::Unsupported, message).with_param("model")
+    }
+}
+
+/// The version that responses name: the caller's, else the model's name and a digest of its files.
+pub(super) fn version(
+    options: &mut ServeOptions,
+    checkpoint: &Checkpoint,
+    progress: &mut dyn FnMut(LoadProgress) -> ControlFlow<()>,
+) -> Result<String> {
+    match options.version.take() {
+        Some(version) if version.trim().is_empty() => {
+            Err(Error::invalid("version", "version is empty; give it a name or leave it out"))
+        }
+        Some(version) => Ok(version),
+        None => {
+            let stem = checkpoint.path().file_stem().and_then(|stem| stem.to_str()).unwrap_or("model");
+            let digest = checkpoint.digest(progress)?.to_string();
+            Ok(format!("{stem}@{}", &digest[..12]))
+        }
+    }
+}
