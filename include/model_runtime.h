@@ -10,7 +10,9 @@
  *   A runtime (mr_runtime) serves models under endpoint names. A request goes in as JSON of the OpenAI shape and its
  *   answer comes out as JSON of that shape: whole (mr_runtime_chat, mr_runtime_complete) or in pieces while it is
  *   generated (mr_runtime_submit_chat, then mr_request_next, or a callback). All requests of all threads are batched
- *   together. Every answer and every chunk names the exact version that served it in its field "model".
+ *   together. Every answer and every chunk names the exact version that served it in its field "model". Endpoints of
+ *   encoders make vectors instead: mr_runtime_submit_embeddings, mr_embeddings_wait, then mr_embeddings_get_values
+ *   lends them as one block of floats.
  *
  * THREADS
  *   Every function may be called from any thread, and on one handle from many threads at the same time. Freeing may
@@ -22,8 +24,8 @@
  * OWNERSHIP
  *   mr_runtime                      counted: mr_runtime_new gives one reference, mr_runtime_retain one more, each is
  *                                   given back by one mr_runtime_release.
- *   mr_request, mr_event, mr_text,  one owner: whoever received it frees it once with its *_free.
- *   mr_error
+ *   mr_request, mr_embeddings,      one owner: whoever received it frees it once with its *_free.
+ *   mr_event, mr_text, mr_error
  *   Handles may be freed in any order. A request keeps its runtime working: with the last reference to the runtime
  *   released, its requests go on until they are freed. Freeing a request cancels it. Every *_free and *_release
  *   accepts NULL and does nothing. What a *_get_* function returns belongs to the handle that it came from and lives
@@ -68,7 +70,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** For the timeouts of mr_request_next and mr_request_wait: as long as it takes. */
+/** For the timeouts of mr_request_next, mr_request_wait and mr_embeddings_wait: as long as it takes. */
 #define MR_WAIT_FOREVER (-1)
 
 /** The defaults of mr_runtime_options. */
@@ -323,6 +325,22 @@
  * F32, F16 and BF16 weights become Q4_K; Q8_0 where the width is no multiple of 256.
  */
 #define MR_QUANTIZE_Q4_K 3
+
+/**
+ * The vectors are as the model makes them.
+ */
+#define MR_NORMALIZE_NONE 0
+
+/**
+ * The vectors have unit length.
+ */
+#define MR_NORMALIZE_L2 1
+
+/**
+ * The vectors of a request, made or being made: owned by the caller, freed with mr_embeddings_free, which cancels what
+ * is not done. A number in disguise: one that was freed is recognised, and nothing is ever read through it.
+ */
+typedef struct mr_embeddings mr_embeddings;
 
 /**
  * What went wrong in a call: owned by the caller, freed with mr_error_free. It never changes.
@@ -1139,6 +1157,192 @@ mr_status mr_request_timings(const struct mr_request *request,
  * @since 0.1
  */
 void mr_request_free(struct mr_request *request);
+
+/**
+ * Begins to make the vectors of texts.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param request_json (in) JSON in the OpenAI shape: model, input (a string, token ids, or a list of either), and
+ *   optionally instruction, prompt_name, dimensions, normalize, truncate, pooling, encoding_format, user. Unknown
+ *   fields are refused by name.
+ * @param request_json_len (in) Bytes in request_json.
+ * @param options (in) NULL: the defaults.
+ * @param embeddings (out) Receives the owned handle, freed with mr_embeddings_free.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_INVALID_REQUEST; MR_E_CONTEXT_LENGTH_EXCEEDED: a text is too long, and
+ *   truncate is "error"; MR_E_NOT_FOUND: no such endpoint; MR_E_UNSUPPORTED: the endpoint generates text;
+ *   MR_E_OVERLOADED; MR_E_SHUTTING_DOWN; MR_E_INSUFFICIENT_MEMORY.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never for long; the texts are tokenized.
+ * @since 0.1
+ */
+mr_status mr_runtime_submit_embeddings(const struct mr_runtime *runtime,
+                                       const char *request_json,
+                                       size_t request_json_len,
+                                       const struct mr_request_options *options,
+                                       struct mr_embeddings **embeddings,
+                                       struct mr_error **error);
+
+/**
+ * The vectors of texts, all at once, as JSON.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param request (in) JSON as for mr_runtime_submit_embeddings.
+ * @param request_len (in) Bytes in request.
+ * @param options (in) NULL: the defaults.
+ * @param response (out) Receives owned JSON in the OpenAI shape, freed with mr_text_free.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return As mr_runtime_submit_embeddings; MR_E_DEADLINE_EXCEEDED; MR_E_INTERNAL.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: until all vectors are made.
+ * @since 0.1
+ */
+mr_status mr_runtime_embeddings(const struct mr_runtime *runtime,
+                                const char *request,
+                                size_t request_len,
+                                const struct mr_request_options *options,
+                                struct mr_text **response,
+                                struct mr_error **error);
+
+/**
+ * Waits until all vectors are made. Afterwards mr_embeddings_get_values gives them.
+ *
+ * @param embeddings (in) The handle; not NULL.
+ * @param timeout_ms (in) How long to wait; 0: not at all; MR_WAIT_FOREVER.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK. MR_TIMED_OUT: not yet. MR_E_INVALID_ARGUMENT; or what ended the request (MR_E_CANCELLED,
+ *   MR_E_DEADLINE_EXCEEDED, MR_E_SHUTTING_DOWN, MR_E_INTERNAL). Later calls answer the same.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: up to timeout_ms.
+ * @since 0.1
+ */
+mr_status mr_embeddings_wait(const struct mr_embeddings *embeddings,
+                             int64_t timeout_ms,
+                             struct mr_error **error);
+
+/**
+ * All vectors in one block, row by row, in the order of the texts: rows * dimension floats.
+ *
+ * @param embeddings (in) The handle, or NULL.
+ * @param rows (out) Receives the number of texts; NULL if it is not wanted.
+ * @param dimension (out) Receives the number of values of a vector; NULL if it is not wanted.
+ * @return A pointer into the handle, aligned for float, valid until the handle is freed. NULL (and nothing written)
+ *   before mr_embeddings_wait has answered MR_OK.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+const float *mr_embeddings_get_values(const struct mr_embeddings *embeddings,
+                                      size_t *rows,
+                                      size_t *dimension);
+
+/**
+ * How many texts have their vectors: the first ones, in the order of the request.
+ *
+ * @param embeddings (in) The handle, or NULL.
+ * @return The number of texts; 0 if embeddings is NULL.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+size_t mr_embeddings_get_done(const struct mr_embeddings *embeddings);
+
+/**
+ * The tokens of one text that are computed, special tokens included. Known from the start.
+ *
+ * @param embeddings (in) The handle, or NULL.
+ * @param row (in) The text, from 0 on.
+ * @return The number of tokens; 0 if there is no such text.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+size_t mr_embeddings_get_tokens(const struct mr_embeddings *embeddings, size_t row);
+
+/**
+ * Whether one text was longer than the endpoint takes and was cut. Known from the start.
+ *
+ * @param embeddings (in) The handle, or NULL.
+ * @param row (in) The text, from 0 on.
+ * @return 1 if it was cut; 0 if not, or if there is no such text.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+int32_t mr_embeddings_get_truncated(const struct mr_embeddings *embeddings, size_t row);
+
+/**
+ * What is applied to the vectors. Known from the start.
+ *
+ * @param embeddings (in) The handle, or NULL.
+ * @return MR_NORMALIZE_L2 or MR_NORMALIZE_NONE; -1 if embeddings is NULL.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+int32_t mr_embeddings_get_normalize(const struct mr_embeddings *embeddings);
+
+/**
+ * The exact version that answers.
+ *
+ * @param embeddings (in) The handle, or NULL.
+ * @param len (out) Receives the number of bytes without the NUL; NULL if it is not wanted.
+ * @return UTF-8 with a NUL behind it, valid until the handle is freed; NULL (and *len untouched) if embeddings is NULL.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+const char *mr_embeddings_get_version(const struct mr_embeddings *embeddings,
+                                      size_t *len);
+
+/**
+ * The response as JSON of the OpenAI shape, in the encoding that the request asked for.
+ *
+ * @param embeddings (in) The handle; not NULL.
+ * @param response (out) Receives owned JSON, freed with mr_text_free.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_CONFLICT: mr_embeddings_wait has not answered MR_OK yet; or what ended
+ *   the request.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never for long; the values are printed.
+ * @since 0.1
+ */
+mr_status mr_embeddings_response(const struct mr_embeddings *embeddings,
+                                 struct mr_text **response,
+                                 struct mr_error **error);
+
+/**
+ * Asks for the end of what is not done: it ends with MR_E_CANCELLED within one batch. What has ended stays as it is.
+ *
+ * @param embeddings (in) The handle; NULL does nothing.
+ *
+ * Thread safety: any thread, concurrently, also while others wait for it.
+ * Blocking: never.
+ * @since 0.1
+ */
+void mr_embeddings_cancel(const struct mr_embeddings *embeddings);
+
+/**
+ * Frees the handle and the vectors in it; what is not done is cancelled first.
+ *
+ * @param embeddings (in) The handle, given up; NULL, and one that was freed before, do nothing.
+ *
+ * Thread safety: any thread. Calls of other threads on the handle that are under way end with MR_E_CANCELLED, later ones
+ *   with MR_E_INVALID_ARGUMENT. Nobody may read the values afterwards.
+ * Blocking: never. The last handle of a released runtime waits for the runtime's threads, for about one batch.
+ * @since 0.1
+ */
+void mr_embeddings_free(struct mr_embeddings *embeddings);
 
 #ifdef __cplusplus
 }  // extern "C"

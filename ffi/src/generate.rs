@@ -17,7 +17,7 @@ use crate::status::{MR_OK, mr_status};
 use crate::stream::Answer;
 use crate::text::{input, mr_text};
 
-fn request_options(given: &mr_request_options) -> Result<RequestOptions, Failure> {
+pub(crate) fn request_options(given: &mr_request_options) -> Result<RequestOptions, Failure> {
     options::reserved(given.reserved)?;
     let options = RequestOptions::default().priority(given.priority);
     Ok(match given.timeout_ms {

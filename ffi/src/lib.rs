@@ -12,6 +12,7 @@ compile_error!("the C interface turns panics into errors: build it with panic = 
 pub mod boundary;
 pub mod callback;
 pub mod dispatch;
+pub mod embeddings;
 pub mod error;
 pub mod event;
 pub mod generate;

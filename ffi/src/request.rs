@@ -131,7 +131,7 @@ impl State {
 }
 
 /// A timeout of the caller: `None` is for ever.
-fn timeout(timeout_ms: i64) -> Result<Option<Duration>, Failure> {
+pub(crate) fn timeout(timeout_ms: i64) -> Result<Option<Duration>, Failure> {
     match u64::try_from(timeout_ms) {
         Ok(ms) => Ok(Some(Duration::from_millis(ms))),
         Err(_) if timeout_ms == -1 => Ok(None),

@@ -5,8 +5,19 @@ use std::fs;
 use std::path::Path;
 
 /// In the order of the header.
-const SOURCES: &[&str] =
-    &["version", "status", "error", "text", "event", "callback", "options", "runtime", "generate", "request"];
+const SOURCES: &[&str] = &[
+    "version",
+    "status",
+    "error",
+    "text",
+    "event",
+    "callback",
+    "options",
+    "runtime",
+    "generate",
+    "request",
+    "embeddings",
+];
 
 fn generate() -> String {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

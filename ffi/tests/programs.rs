@@ -45,7 +45,8 @@ fn program(name: &str, how: &How) {
         }
         _ => Command::new(&program),
     };
-    command.arg(model()).arg(&scratch).env("ASAN_OPTIONS", "detect_leaks=1");
+    let model = if name == "embeddings" { manifest("../tests/data/tiny") } else { model() };
+    command.arg(model).arg(&scratch).env("ASAN_OPTIONS", "detect_leaks=1");
     let output = run(&mut command);
     // The library prints nothing, and neither do sanitizers that find nothing.
     assert_eq!(String::from_utf8_lossy(&output.stdout), "");
@@ -70,6 +71,21 @@ fn streams() {
 #[test]
 fn callbacks() {
     program("callbacks", &How::Plain);
+}
+
+#[test]
+fn embeddings() {
+    program("embeddings", &How::Plain);
+}
+
+#[test]
+fn embeddings_sanitized() {
+    program("embeddings", &How::Sanitized);
+}
+
+#[test]
+fn embeddings_under_valgrind() {
+    program("embeddings", &How::Valgrind);
 }
 
 #[test]

@@ -69,9 +69,22 @@ impl ModelRuntime {
         request: EmbeddingRequest,
         options: RequestOptions,
     ) -> Result<EmbeddingResponse> {
+        let format = request.encoding_format;
+        Ok(self.embeddings_start(request, options)?.wait()?.to_response(format))
+    }
+
+    /// Begins to answer an embedding request in the OpenAI shape: its vectors come as [`Embeddings`], in whatever
+    /// encoding the request asks for, and [`Embeddings::to_response`] makes the response of them.
+    ///
+    /// # Errors
+    /// As [`embed`](Self::embed), as far as it shows before anything is computed.
+    pub fn embeddings_start(
+        &self,
+        request: EmbeddingRequest,
+        options: RequestOptions,
+    ) -> Result<PendingEmbeddings> {
         request.validate()?;
         let options = EmbedOptions::of(&request, options);
-        let format = request.encoding_format;
-        Ok(self.embed(&request.model, request.input, options)?.to_response(format))
+        self.embed_start(&request.model, request.input, options)
     }
 }

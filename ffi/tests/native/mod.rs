@@ -75,7 +75,7 @@ impl Library {
             "-Werror",
         ]);
         compiler.args(flags).arg("-I").arg(manifest("../include")).arg(source).arg("-o").arg(program);
-        compiler.arg("-L").arg(self.folder.path()).args(["-lmodel_runtime", "-pthread"]);
+        compiler.arg("-L").arg(self.folder.path()).args(["-lmodel_runtime", "-lm", "-pthread"]);
         run(compiler.arg(format!("-Wl,-rpath,{}", self.folder.path().display())));
     }
 }

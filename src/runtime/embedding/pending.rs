@@ -11,6 +11,7 @@ use super::endpoint::EmbeddingEndpoint;
 use super::vectors::{Applied, EmbeddingRow, Embeddings};
 use crate::embedding::{Outcome, RequestId, Sink};
 use crate::error::{Error, ErrorKind, Result};
+use crate::protocol::Normalize;
 
 /// How far a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,7 +118,7 @@ impl Drop for Receiver {
 pub struct PendingEmbeddings {
     shared: Arc<Shared>,
     rows: Vec<EmbeddingRow>,
-    applied: Option<Applied>,
+    applied: Applied,
     /// Weak: vectors that nobody takes keep no endpoint alive.
     endpoint: Weak<EmbeddingEndpoint>,
     request: RequestId,
@@ -131,7 +132,7 @@ impl PendingEmbeddings {
         endpoint: &Arc<EmbeddingEndpoint>,
         request: RequestId,
     ) -> Self {
-        Self { shared, rows, applied: Some(applied), endpoint: Arc::downgrade(endpoint), request }
+        Self { shared, rows, applied, endpoint: Arc::downgrade(endpoint), request }
     }
 
     /// How far the request is.
@@ -146,6 +147,16 @@ impl PendingEmbeddings {
             (progress.ended || progress.done > seen).then_some(progress)
         };
         self.shared.wait_for(Some(timeout), further).unwrap_or_else(|| self.progress())
+    }
+
+    /// The exact version that answers.
+    pub fn version(&self) -> &str {
+        &self.applied.version
+    }
+
+    /// What is applied to vectors: `none` or `l2`.
+    pub fn normalize(&self) -> Normalize {
+        self.applied.normalize
     }
 
     /// What became of each text, known from the start.
@@ -192,9 +203,8 @@ impl PendingEmbeddings {
 
     fn complete(&mut self, outcome: Outcome) -> Result<Embeddings> {
         let Outcome { result, timings } = outcome;
-        let vectors = result?;
-        let applied = self.applied.take().ok_or_else(taken)?;
-        Ok(Embeddings { vectors, rows: std::mem::take(&mut self.rows), applied, timings })
+        let (rows, applied) = (self.rows.clone(), self.applied.clone());
+        Ok(Embeddings { vectors: result?, rows, applied, timings })
     }
 }
 
