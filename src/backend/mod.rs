@@ -9,6 +9,7 @@ pub mod batch;
 pub mod candle;
 pub mod cpu;
 mod error;
+mod latent;
 pub mod pooling;
 pub mod routing;
 pub mod source;
@@ -22,9 +23,10 @@ use std::sync::Arc;
 pub use alibi::alibi_slopes;
 pub use batch::{BLOCK_TOKENS, Batch, Span};
 pub use error::BackendError;
+pub use latent::{CacheEntry, LatentAttention, LatentInputs};
 pub use pooling::Pooling;
 pub use routing::{Expert, ExpertGroups, Routing, Scoring};
-pub use source::{MatrixPart, MatrixProgress, MatrixSource, MatrixUse, RowOrder};
+pub use source::{BlockScales, MatrixPart, MatrixProgress, MatrixSource, MatrixUse, RowOrder};
 pub use texts::Texts;
 
 use crate::weights::{Checkpoint, TensorInfo, WeightsError};
@@ -79,12 +81,10 @@ impl Attention {
 /// The shape of a paged cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CacheShape {
-    /// Layers, each with its own keys and values.
+    /// Layers, each with entries of its own.
     pub layers: usize,
-    /// Key and value heads of a layer.
-    pub kv_heads: usize,
-    /// Width of a head.
-    pub head_dim: usize,
+    /// What a layer keeps of a token.
+    pub entry: CacheEntry,
     /// Blocks of [`BLOCK_TOKENS`] tokens.
     pub blocks: usize,
 }
@@ -110,7 +110,7 @@ pub trait Backend: Send + Sync + 'static {
     type Vector: Send + Sync;
     /// Cosines and sines for the rows of one step.
     type Rotary: Send;
-    /// The paged cache of keys and values.
+    /// The paged cache of keys and values, or of latents.
     type Cache: Send;
 
     /// A name for logs and statistics.
@@ -253,6 +253,36 @@ pub trait Backend: Send + Sync + 'static {
         batch: &Batch,
         attention: &Attention,
     ) -> Result<Self::Tensor, BackendError>;
+
+    /// Causal multi-head latent attention over the paged cache, in the absorbed form ([`LatentInputs`]): the step's latents
+    /// `c` and rotated keys `k` are written to `layer` of the cache, and head `h` of a row at position `p` becomes
+    ///
+    /// ```text
+    /// o_h = sum over t <= p of softmax_t(scale * (q_h . c_t + rotate(r_h) . k_t)) * c_t
+    /// ```
+    ///
+    /// with its query `q_h` for latents and `r_h` for rotated keys: equations 9 to 19 and appendix C of
+    /// arXiv 2405.04434, where `q_h` is `W_UK_h^T q_h^C` and `W_UV_h o_h` is the head's output
+    /// ([`per_head`](Self::per_head) computes both). Pairs are half-split. Returns `[rows, heads * rank]`.
+    ///
+    /// # Errors
+    /// Widths that do not fit, a cache of keys and values, or a block table that does not cover its span.
+    fn latent_attention(
+        &self,
+        inputs: &LatentInputs<'_, Self::Tensor>,
+        rotary: &Self::Rotary,
+        cache: &mut Self::Cache,
+        layer: usize,
+        batch: &Batch,
+        attention: &LatentAttention,
+    ) -> Result<Self::Tensor, BackendError>;
+
+    /// `y_h = W_h x_h` for each part `x_h` of the rows and the matrix of its number, which are of equal shapes: the
+    /// product with a block-diagonal matrix. `x` is `[rows, heads * in]`, the result `[rows, heads * out]`.
+    ///
+    /// # Errors
+    /// Widths that do not fit.
+    fn per_head(&self, x: Self::Tensor, matrices: &[Self::Matrix]) -> Result<Self::Tensor, BackendError>;
 
     /// Attention of an encoder: every row sees all rows of its text and no others. `qkv` is as in
     /// [`attention`](Self::attention); `texts` are the rows of each text, one after the other, covering all of them.

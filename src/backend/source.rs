@@ -2,12 +2,15 @@
 
 mod part;
 mod read;
+mod scales;
 #[cfg(test)]
 mod tests;
 
 use std::ops::ControlFlow;
 
 pub use part::MatrixPart;
+pub use scales::BlockScales;
+pub(crate) use scales::PartScales;
 
 use super::BackendError;
 use crate::weights::Checkpoint;

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod fp8;
+mod latent;
 mod loading;
 mod mixture;
 mod rows;
@@ -71,6 +73,15 @@ impl Weights {
         let entry = serde_json::json!({"dtype": dtype.name(), "shape": shape, "data_offsets": offsets});
         self.header.insert(name.to_owned(), entry);
         stored
+    }
+
+    /// A tensor of these bytes, of a type by its name in the format.
+    pub(crate) fn raw(&mut self, name: &str, shape: &[usize], dtype: &str, bytes: &[u8]) {
+        let start = self.data.len();
+        self.data.extend(bytes);
+        let offsets = [start, self.data.len()];
+        let entry = serde_json::json!({"dtype": dtype, "shape": shape, "data_offsets": offsets});
+        self.header.insert(name.to_owned(), entry);
     }
 
     pub(crate) fn open(&self) -> Checkpoint {

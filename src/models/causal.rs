@@ -3,12 +3,14 @@
 use std::ops::ControlFlow;
 
 use super::tensors::{Loader, Survey, Tensors};
-use super::{Dbrx, DbrxConfig, Llama, LlamaConfig, ModelError, Mpt, MptConfig, config};
+use super::{
+    Dbrx, DbrxConfig, Deepseek, DeepseekConfig, Llama, LlamaConfig, ModelError, Mpt, MptConfig, config,
+};
 use crate::backend::{Backend, BackendError, Batch, CacheShape};
 use crate::weights::{Checkpoint, Format, LoadProgress};
 
 /// `model_type` values of `config.json` that this library serves.
-pub const SUPPORTED: &[&str] = &["llama", "mistral", "mixtral", "mpt", "dbrx"];
+pub const SUPPORTED: &[&str] = &["llama", "mistral", "mixtral", "mpt", "dbrx", "deepseek_v3"];
 
 /// `general.architecture` values of GGUF that this library serves; Mistral's and Mixtral's files say `llama` too.
 pub const SUPPORTED_GGUF: &[&str] = &["llama", "mpt", "dbrx"];
@@ -49,6 +51,8 @@ pub enum CausalConfig {
     Mpt(MptConfig),
     /// DBRX.
     Dbrx(DbrxConfig),
+    /// DeepSeek V3 and R1.
+    Deepseek(DeepseekConfig),
 }
 
 impl CausalConfig {
@@ -64,6 +68,7 @@ impl CausalConfig {
                     "llama" | "mistral" | "mixtral" => Ok(Self::Llama(LlamaConfig::from_json(&value)?)),
                     "mpt" => Ok(Self::Mpt(MptConfig::from_json(&value)?)),
                     "dbrx" => Ok(Self::Dbrx(DbrxConfig::from_json(&value)?)),
+                    "deepseek_v3" => Ok(Self::Deepseek(DeepseekConfig::from_json(&value)?)),
                     other => Err(unsupported(other, SUPPORTED)),
                 }
             }
@@ -81,6 +86,7 @@ impl CausalConfig {
             Self::Llama(config) => config.shape(),
             Self::Mpt(config) => config.shape(),
             Self::Dbrx(config) => config.shape(),
+            Self::Deepseek(config) => config.shape(),
         }
     }
 }
@@ -111,6 +117,9 @@ impl<'a> CausalSources<'a> {
             CausalConfig::Llama(config) => drop(Llama::build(config, &mut tensors)?),
             CausalConfig::Mpt(config) => drop(Mpt::build(config, &mut tensors)?),
             CausalConfig::Dbrx(config) => drop(Dbrx::build(config, &mut tensors)?),
+            CausalConfig::Deepseek(config) => {
+                drop(Deepseek::build(config, &mut tensors.fp8(config.fp8_blocks))?);
+            }
         }
         Ok(Self { checkpoint, config, survey })
     }
@@ -160,6 +169,9 @@ impl<'a> CausalSources<'a> {
             CausalConfig::Llama(config) => Box::new(Llama::<B>::build(config, &mut tensors)?),
             CausalConfig::Mpt(config) => Box::new(Mpt::<B>::build(config, &mut tensors)?),
             CausalConfig::Dbrx(config) => Box::new(Dbrx::<B>::build(config, &mut tensors)?),
+            CausalConfig::Deepseek(config) => {
+                Box::new(Deepseek::<B>::build(config, &mut tensors.fp8(config.fp8_blocks))?)
+            }
         })
     }
 }

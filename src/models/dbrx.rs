@@ -8,7 +8,8 @@ use super::config::{CONFIG, GGUF, check_positive, check_sizes, fields, unexpecte
 use super::tensors::{MatrixOf, Store, Tensors};
 use super::{CausalModel, CausalShape, ModelError, RopeScaling, RopeSettings, Weights};
 use crate::backend::{
-    Activation, Attention, Backend, BackendError, Batch, CacheShape, Expert, Routing, RowOrder, Scoring,
+    Activation, Attention, Backend, BackendError, Batch, CacheEntry, CacheShape, Expert, Routing, RowOrder,
+    Scoring,
 };
 use crate::weights::{Checkpoint, Format};
 
@@ -197,7 +198,11 @@ impl DbrxConfig {
         CausalShape {
             vocab_size: self.vocab_size,
             max_positions: self.max_positions,
-            cache: CacheShape { layers: self.layers, kv_heads, head_dim, blocks: 0 },
+            cache: CacheShape {
+                layers: self.layers,
+                entry: CacheEntry::KeyValue { kv_heads, head_dim },
+                blocks: 0,
+            },
             scratch_width: 4 * self.hidden_size + (2 * attention).max(mixture),
         }
     }

@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::config::{CONFIG, GGUF, check_positive, check_sizes, fields, unexpected};
 use super::tensors::{Store, Tensors};
 use super::{CausalModel, CausalShape, ModelError, Weights};
-use crate::backend::{Activation, Attention, Backend, BackendError, Batch, CacheShape, alibi_slopes};
+use crate::backend::{
+    Activation, Attention, Backend, BackendError, Batch, CacheEntry, CacheShape, alibi_slopes,
+};
 use crate::weights::{Checkpoint, Format};
 
 /// The configuration of MPT.
@@ -171,8 +173,7 @@ impl MptConfig {
             max_positions: self.max_positions,
             cache: CacheShape {
                 layers: self.layers,
-                kv_heads: self.heads,
-                head_dim: self.head_dim(),
+                entry: CacheEntry::KeyValue { kv_heads: self.heads, head_dim: self.head_dim() },
                 blocks: 0,
             },
             scratch_width: 4 * hidden + (4 * hidden).max(2 * self.intermediate_size),

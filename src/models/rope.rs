@@ -35,6 +35,88 @@ pub enum RopeScaling {
         /// The context of the model before it was stretched.
         original_positions: f64,
     },
+    /// YaRN (Peng et al., 2023), as transformers computes it.
+    Yarn(Yarn),
+}
+
+/// YaRN: frequencies that turn less than `beta_slow` times within the original context are divided by `factor`, those
+/// that turn more than `beta_fast` times are kept, those between blended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Yarn {
+    /// The divisor of the low frequencies.
+    pub factor: f64,
+    /// The context of the model before it was stretched.
+    pub original_positions: f64,
+    /// Turns from which a frequency is kept.
+    pub beta_fast: f64,
+    /// Turns up to which a frequency is divided.
+    pub beta_slow: f64,
+    /// Whether the edges of the blend are rounded outwards to whole frequencies.
+    pub truncate: bool,
+    /// What cosines and sines are multiplied by.
+    pub attention_factor: f64,
+    /// DeepSeek's `mscale_all_dim`: what its softmax scale is multiplied by comes from it.
+    pub mscale_all_dim: Option<f64>,
+}
+
+impl Yarn {
+    /// `0.1 * mscale * ln(factor) + 1`, and 1 where nothing is stretched.
+    fn mscale(factor: f64, mscale: f64) -> f64 {
+        if factor <= 1.0 { 1.0 } else { 0.1 * mscale * factor.ln() + 1.0 }
+    }
+
+    /// What DeepSeek's scores are multiplied by, besides the usual scale: the square of the `mscale` of all dimensions.
+    pub fn score_factor(&self) -> f64 {
+        self.mscale_all_dim.map_or(1.0, |all| Self::mscale(self.factor, all).powi(2))
+    }
+
+    fn from_json(
+        value: &Value,
+        number: &dyn Fn(&str) -> Result<f64, ModelError>,
+    ) -> Result<Self, ModelError> {
+        let optional = |key: &str| match value.get(key) {
+            None | Some(Value::Null) => Ok(None),
+            // 0 stands for what is not there.
+            Some(zero) if zero.as_f64() == Some(0.0) => Ok(None),
+            Some(_) => number(key).map(Some),
+        };
+        let factor = number("factor")?;
+        let (mscale, mscale_all_dim) = (optional("mscale")?, optional("mscale_all_dim")?);
+        let attention_factor = match (optional("attention_factor")?, mscale, mscale_all_dim) {
+            (Some(given), ..) => given,
+            (None, Some(mscale), Some(all)) => Self::mscale(factor, mscale) / Self::mscale(factor, all),
+            _ => Self::mscale(factor, 1.0),
+        };
+        Ok(Self {
+            factor,
+            original_positions: number("original_max_position_embeddings")?,
+            beta_fast: optional("beta_fast")?.unwrap_or(32.0),
+            beta_slow: optional("beta_slow")?.unwrap_or(1.0),
+            truncate: value.get("truncate").and_then(Value::as_bool).unwrap_or(true),
+            attention_factor,
+            mscale_all_dim,
+        })
+    }
+
+    /// Frequency `i` of `dim / 2`, stretched.
+    fn scale(&self, frequency: f32, theta: f64, i: usize, dim: usize) -> f32 {
+        // The (broken) number of the frequency that turns so often within the original context.
+        let number = |turns: f64| {
+            dim as f64 * (self.original_positions / (turns * 2.0 * std::f64::consts::PI)).ln()
+                / (2.0 * theta.ln())
+        };
+        let (mut low, mut high) = (number(self.beta_fast), number(self.beta_slow));
+        if self.truncate {
+            (low, high) = (low.floor(), high.ceil());
+        }
+        (low, high) = (low.max(0.0), high.min(dim as f64 - 1.0));
+        if low == high {
+            high += 0.001;
+        }
+        let divided = ((i as f64 - low) / (high - low)).clamp(0.0, 1.0);
+        let frequency = f64::from(frequency);
+        (frequency / self.factor * divided + frequency * (1.0 - divided)) as f32
+    }
 }
 
 impl RopeScaling {
@@ -74,7 +156,8 @@ impl RopeScaling {
                     scaling => Ok(scaling),
                 }
             }
-            _ => Err(wrong(value.to_string(), "`rope_type` default, linear or llama3")),
+            Some("yarn") => Yarn::from_json(value, &number).map(Self::Yarn),
+            _ => Err(wrong(value.to_string(), "`rope_type` default, linear, llama3 or yarn")),
         }
     }
 }
@@ -96,14 +179,23 @@ impl RopeSettings {
         let frequency = |i: usize| {
             // transformers computes these in f32; so do we, to stay within rounding of the trained positions.
             let frequency = 1.0 / (self.theta as f32).powf((2 * i) as f32 / head_dim as f32);
-            let scaled = self.scale(frequency);
+            let scaled = self.scale(frequency, i, head_dim);
             factors.map_or(scaled, |factors| scaled / factors[i])
         };
         Ok((0..half).map(frequency).collect())
     }
 
-    fn scale(&self, frequency: f32) -> f32 {
+    /// What cosines and sines are multiplied by.
+    pub fn attention_factor(&self) -> f32 {
+        match &self.scaling {
+            RopeScaling::Yarn(yarn) => yarn.attention_factor as f32,
+            _ => 1.0,
+        }
+    }
+
+    fn scale(&self, frequency: f32, i: usize, head_dim: usize) -> f32 {
         match self.scaling {
+            RopeScaling::Yarn(ref yarn) => yarn.scale(frequency, self.theta, i, head_dim),
             RopeScaling::None => frequency,
             RopeScaling::Linear { factor } => frequency / factor as f32,
             RopeScaling::Llama3 { factor, low_freq_factor, high_freq_factor, original_positions } => {
@@ -125,7 +217,7 @@ impl RopeSettings {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
     use super::*;
 
     #[test]
@@ -151,5 +243,51 @@ mod tests {
         assert_eq!(frequencies[0], 0.5);
         assert!((frequencies[1] - 0.01 / 8.0).abs() < 1e-9);
         assert!(settings.frequencies(4, Some(&[1.0])).is_err());
+    }
+
+    fn yarn(json: serde_json::Value) -> Yarn {
+        match RopeScaling::from_json(&json).unwrap() {
+            RopeScaling::Yarn(yarn) => yarn,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn yarn_keeps_high_frequencies_and_divides_low_ones() {
+        // DeepSeek V3's own numbers. Of 32 frequencies the blend begins after number
+        // floor(64 ln(4096 / (32 * 2 pi)) / (2 ln 10000)) = 10 and ends with ceil(64 ln(4096 / 2 pi) / (2 ln 10000)) = 23.
+        let scaling = yarn(serde_json::json!({
+            "type": "yarn", "factor": 40, "original_max_position_embeddings": 4096, "beta_fast": 32, "beta_slow": 1,
+            "mscale": 1.0, "mscale_all_dim": 1.0
+        }));
+        assert_eq!(scaling.attention_factor, 1.0);
+        // 0.1 ln 40 + 1 = 1.368888, squared.
+        assert!((scaling.score_factor() - 1.873_854).abs() < 1e-5, "{}", scaling.score_factor());
+        let plain = RopeSettings { theta: 10_000.0, scaling: RopeScaling::None };
+        let scaled = RopeSettings { scaling: RopeScaling::Yarn(scaling), ..plain.clone() };
+        let (plain, scaled) = (plain.frequencies(64, None).unwrap(), scaled.frequencies(64, None).unwrap());
+        for (at, (plain, scaled)) in plain.iter().zip(&scaled).enumerate() {
+            let divided = (at as f32 - 10.0).clamp(0.0, 13.0) / 13.0;
+            let expected = plain * (1.0 - divided) + plain / 40.0 * divided;
+            assert!((scaled - expected).abs() <= 1e-6 * expected, "{at}: {scaled}, expected {expected}");
+        }
+    }
+
+    #[test]
+    fn yarn_without_mscale_has_the_factor_of_its_paper() {
+        let plain =
+            serde_json::json!({"rope_type": "yarn", "factor": 4, "original_max_position_embeddings": 64});
+        let found = yarn(plain.clone());
+        assert!((found.attention_factor - (0.1 * 4f64.ln() + 1.0)).abs() < 1e-12);
+        assert_eq!((found.score_factor(), found.beta_fast, found.beta_slow), (1.0, 32.0, 1.0));
+        for (key, value) in [("attention_factor", 1.5), ("beta_fast", -1.0), ("factor", 0.0)] {
+            let mut changed = plain.clone();
+            changed[key] = value.into();
+            match RopeScaling::from_json(&changed) {
+                Ok(RopeScaling::Yarn(yarn)) => assert_eq!(yarn.attention_factor, 1.5),
+                Ok(other) => panic!("{other:?}"),
+                Err(error) => assert!(error.to_string().contains(key), "{error}"),
+            }
+        }
     }
 }

@@ -4,9 +4,10 @@
 
 use std::ops::ControlFlow;
 
-use super::ModelError;
-use crate::backend::{Backend, BackendError, MatrixPart, MatrixSource, MatrixUse};
-use crate::weights::{Checkpoint, Format, LoadPhase, LoadProgress, TensorInfo, WeightsError};
+use super::config::{CONFIG, unexpected};
+use super::{Fp8Blocks, ModelError};
+use crate::backend::{Backend, BackendError, BlockScales, MatrixPart, MatrixSource, MatrixUse};
+use crate::weights::{Checkpoint, DType, Format, LoadPhase, LoadProgress, TensorInfo, WeightsError};
 
 /// What the weights of a model are: a backend's, or nothing but their places.
 pub(super) trait Weights {
@@ -179,11 +180,17 @@ impl<B: Backend> Norm<B> {
 pub(super) struct Tensors<'a, 's, S> {
     checkpoint: &'a Checkpoint,
     store: &'s mut S,
+    fp8: Option<Fp8Blocks>,
 }
 
 impl<'a, 's, S: Store<'a>> Tensors<'a, 's, S> {
     pub(super) fn new(checkpoint: &'a Checkpoint, store: &'s mut S) -> Self {
-        Self { checkpoint, store }
+        Self { checkpoint, store, fp8: None }
+    }
+
+    /// The blocks of weights in 8-bit floats, where the configuration names them.
+    pub(super) fn fp8(self, blocks: Option<Fp8Blocks>) -> Self {
+        Self { fp8: blocks, ..self }
     }
 
     pub(super) fn format(&self) -> Format {
@@ -204,6 +211,10 @@ impl<'a, 's, S: Store<'a>> Tensors<'a, 's, S> {
     /// A vector of `width` values.
     pub(super) fn vector(&mut self, name: &str, width: usize) -> Result<VectorOf<'a, S>, ModelError> {
         let tensor = self.find(name, &[width])?;
+        if tensor.dtype() == DType::F8_E4M3 {
+            let problem = "a vector cannot be F8_E4M3; F32, F16 and BF16 are accepted";
+            return Err(WeightsError::tensor(self.checkpoint.path(), name, problem).into());
+        }
         self.store.vector(self.checkpoint, tensor)
     }
 
@@ -233,7 +244,21 @@ impl<'a, 's, S: Store<'a>> Tensors<'a, 's, S> {
         if let Some(bias) = bias {
             check_shape(bias, &[rows])?;
         }
-        Ok(MatrixPart::whole(weight).bias(bias))
+        Ok(MatrixPart::whole(weight).bias(bias).scales(self.scales(weight)?))
+    }
+
+    /// The scales of a weight in 8-bit floats, in a tensor beside it.
+    fn scales(&self, weight: &TensorInfo) -> Result<Option<BlockScales<'a>>, ModelError> {
+        if weight.dtype() != DType::F8_E4M3 {
+            return Ok(None);
+        }
+        let Some(Fp8Blocks { rows, cols }) = self.fp8 else {
+            let expected = format!("the blocks of {}, tensor {:?}", weight.dtype(), weight.name());
+            return Err(unexpected(CONFIG, "quantization_config", "missing", &expected));
+        };
+        let shape = [weight.rows().div_ceil(rows), weight.cols().div_ceil(cols)];
+        let tensor = self.find(&format!("{}_scale_inv", weight.name()), &shape)?;
+        Ok(Some(BlockScales { tensor, rows, cols }))
     }
 
     /// A matrix to multiply with, of parts stacked along the output dimension.

@@ -16,6 +16,9 @@ pub enum DType {
     F16,
     /// The upper half of a 32-bit IEEE float.
     BF16,
+    /// 8-bit float with 4 bits of exponent, without infinities. Checkpoints keep the scales of such a tensor in another
+    /// one: what is read from this one alone are its codes' values.
+    F8_E4M3,
     /// 8-bit, blocks of 32 with an f16 scale.
     Q8_0,
     /// 4-bit around 8, blocks of 32 with an f16 scale.
@@ -47,6 +50,7 @@ impl DType {
             Self::F32 => "F32",
             Self::F16 => "F16",
             Self::BF16 => "BF16",
+            Self::F8_E4M3 => "F8_E4M3",
             Self::Q8_0 => "Q8_0",
             Self::Q4_0 => "Q4_0",
             Self::Q4_1 => "Q4_1",
@@ -64,7 +68,7 @@ impl DType {
     /// Elements in one block; 1 for the float types and for [`DType::Other`].
     pub fn block_elements(self) -> usize {
         match self {
-            Self::F32 | Self::F16 | Self::BF16 | Self::Other => 1,
+            Self::F32 | Self::F16 | Self::BF16 | Self::F8_E4M3 | Self::Other => 1,
             Self::Q8_0 | Self::Q4_0 | Self::Q4_1 | Self::Q5_0 | Self::Q5_1 => 32,
             Self::Q2K | Self::Q3K | Self::Q4K | Self::Q5K | Self::Q6K => 256,
         }
@@ -75,6 +79,7 @@ impl DType {
         match self {
             Self::F32 => 4,
             Self::F16 | Self::BF16 => 2,
+            Self::F8_E4M3 => 1,
             Self::Q8_0 => 34,
             Self::Q4_0 => 18,
             Self::Q4_1 => 20,

@@ -67,7 +67,7 @@ pub enum WeightsError {
     },
     /// The tensor's element type cannot be decoded by this library.
     #[error(
-        "{}: tensor {}: element type {dtype} is not supported; F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1 and \
+        "{}: tensor {}: element type {dtype} is not supported; F32, F16, BF16, F8_E4M3, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1 and \
          Q2_K to Q6_K are",
         .path.display(), Quoted(.tensor)
     )]

@@ -5,8 +5,9 @@
 //! the files really hold. Tensor data is then read with positional reads into buffers of the caller, never through a
 //! memory mapping: a mapped file that somebody truncates kills the whole process, a positional read returns an error.
 //!
-//! Element types that this library does not decode (integers, 8-bit floats, newer GGUF quantisations) do not keep a
-//! file from opening: their tensors are listed with [`DType::Other`], and only reading one is an error.
+//! Element types that this library does not decode (integers, other 8-bit floats than E4M3, newer GGUF
+//! quantisations) do not keep a file from opening: their tensors are listed with [`DType::Other`], and only reading one
+//! is an error.
 
 mod checkpoint;
 mod dequant;
@@ -22,6 +23,7 @@ mod tensor;
 
 pub use checkpoint::{Checkpoint, Format};
 pub use dequant::dequantize;
+pub(crate) use dequant::e4m3;
 pub use digest::Digest;
 pub use dtype::DType;
 pub use error::WeightsError;

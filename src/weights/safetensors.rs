@@ -90,6 +90,7 @@ fn check_entry(
         "F32" => DType::F32,
         "F16" => DType::F16,
         "BF16" => DType::BF16,
+        "F8_E4M3" => DType::F8_E4M3,
         _ => DType::Other,
     };
     let elements = shape.iter().product::<usize>() as u64;

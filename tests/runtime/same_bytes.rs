@@ -73,14 +73,14 @@ fn sixty_four_requests(model: PathBuf, backend: BackendChoice) {
     let expected: Vec<Answer> =
         requests(vocab).into_iter().map(|(request, _)| answer(&runtime, request)).collect();
 
-    // Together: prefixes shared, prompts in small chunks, drafts for every other request, and a cache so small that
+    // Together: prefixes shared, prompts in small chunks, drafts for two of three requests, and a cache so small that
     // sequences lose their place.
     let crowded =
         options().cache_tokens(context + 64).max_sequences(24).max_batch_tokens(48).max_prefill_tokens(20);
     let (runtime, _) = serve(model, crowded);
     let streams: Vec<_> = requests(vocab)
         .into_iter()
-        .zip([0, 8].into_iter().cycle())
+        .zip([0, 8, 8].into_iter().cycle())
         .map(|((request, cancel), drafts)| {
             (runtime.complete_stream(request.prompt_lookup_tokens(drafts)).unwrap(), cancel)
         })
@@ -144,6 +144,17 @@ fn same_bytes_of_64_requests_with_bf16_at_every_level() {
 fn same_bytes_of_64_requests_with_an_int8_cache_and_quantized_weights() {
     let options = CpuOptions::default().cache(CacheType::Q8).quantize(Quantize::To(DType::Q8_0)).threads(3);
     sixty_four_requests(tiny("llama3"), BackendChoice::Cpu(options));
+}
+
+#[test]
+fn same_bytes_of_64_requests_with_latents_and_experts() {
+    sixty_four_requests(tiny("deepseek_v3"), BackendChoice::default());
+}
+
+#[test]
+fn same_bytes_of_64_requests_with_8_bit_floats_and_latents_in_int8() {
+    let options = CpuOptions::default().cache(CacheType::Q8).threads(3);
+    sixty_four_requests(tiny("deepseek_v3_fp8"), BackendChoice::Cpu(options));
 }
 
 #[test]

@@ -13,7 +13,7 @@ use super::super::{Attention, BLOCK_TOKENS, BackendError, Batch, Span};
 use super::{Cache, Rotary};
 
 /// Positions per tile; a multiple of the block.
-const TILE: usize = 8 * BLOCK_TOKENS;
+pub(super) const TILE: usize = 8 * BLOCK_TOKENS;
 
 /// The product of fewer rows with a tile takes a path with another order of summation.
 const MIN_ROWS: usize = 4;
@@ -132,7 +132,7 @@ fn parts(
 }
 
 /// The queries of one sequence's rows.
-struct Queries<'a> {
+pub(super) struct Queries<'a> {
     /// `[kv_heads, padded rows, head_dim]`: the queries that share keys and values are rows of one product.
     queries: Tensor,
     span: &'a Span,
@@ -143,7 +143,11 @@ struct Queries<'a> {
 
 impl<'a> Queries<'a> {
     /// Of queries `[rows, heads, head_dim]`.
-    fn new(queries: &Tensor, span: &'a Span, attention: &'a Attention) -> Result<Self, BackendError> {
+    pub(super) fn new(
+        queries: &Tensor,
+        span: &'a Span,
+        attention: &'a Attention,
+    ) -> Result<Self, BackendError> {
         let &Attention { heads, kv_heads, head_dim, .. } = attention;
         let group = heads / kv_heads;
         let rows = span.len() * group;
@@ -176,7 +180,7 @@ impl<'a> Queries<'a> {
 
     /// Goes through `tiles`, of which `gather` gives keys and values, `[kv_heads, TILE, head_dim]` each. Returns
     /// `[rows, heads * head_dim]`.
-    fn attend(
+    pub(super) fn attend(
         &self,
         tiles: Range<usize>,
         gather: impl Fn(usize) -> Result<(Tensor, Tensor), BackendError>,

@@ -1,12 +1,13 @@
-//! The paged cache of keys and values, in `f32`.
+//! The paged cache of keys and values, or of latents and rotated keys, in `f32`.
 
 use std::ops::Range;
 
 use candle_core::{DType, Device, Tensor};
 
-use super::super::{BLOCK_TOKENS, BackendError, Batch, CacheShape, Span};
+use super::super::{BLOCK_TOKENS, BackendError, Batch, CacheEntry, CacheShape, Span};
 
-/// Keys and values of every layer, each `[blocks * BLOCK_TOKENS, kv_heads * head_dim]`.
+/// Every layer's two pools, `[blocks * BLOCK_TOKENS, width]` each: of the keys and of the values of all heads, or of
+/// latents and of rotated keys.
 #[derive(Debug)]
 pub struct Cache {
     shape: CacheShape,
@@ -22,8 +23,17 @@ struct Layer {
 /// Bytes that [`Cache::new`] takes.
 pub(super) fn bytes(shape: &CacheShape) -> Option<u64> {
     let tokens = (shape.blocks as u64).checked_mul(BLOCK_TOKENS as u64)?;
-    let width = (shape.kv_heads as u64).checked_mul(shape.head_dim as u64)?;
-    tokens.checked_mul(width)?.checked_mul(2 * 4)?.checked_mul(shape.layers as u64)
+    let [first, second] = widths(shape.entry)?;
+    let width = (first as u64).checked_add(second as u64)?;
+    tokens.checked_mul(width)?.checked_mul(4)?.checked_mul(shape.layers as u64)
+}
+
+/// The widths of the two pools; `None` when that overflows.
+fn widths(entry: CacheEntry) -> Option<[usize; 2]> {
+    match entry {
+        CacheEntry::KeyValue { kv_heads, head_dim } => Some([kv_heads.checked_mul(head_dim)?; 2]),
+        CacheEntry::Latent { rank, rope_dim } => Some([rank, rope_dim]),
+    }
 }
 
 impl Cache {
@@ -31,7 +41,7 @@ impl Cache {
         let what = "the block cache";
         let bytes = bytes(shape).ok_or(BackendError::Memory { what, bytes: u64::MAX })?;
         let tokens = shape.blocks * BLOCK_TOKENS;
-        let width = shape.kv_heads * shape.head_dim;
+        let [keys, values] = widths(shape.entry).ok_or(BackendError::Memory { what, bytes: u64::MAX })?;
         // Ask first: an allocation that fails must be an error, and candle's own would abort.
         let probe =
             |bytes: u64| Vec::<u8>::new().try_reserve_exact(usize::try_from(bytes).unwrap_or(usize::MAX));
@@ -41,12 +51,17 @@ impl Cache {
         let layers = (0..shape.layers)
             .map(|_| {
                 Ok(Layer {
-                    keys: Tensor::zeros((tokens, width), DType::F32, device)?,
-                    values: Tensor::zeros((tokens, width), DType::F32, device)?,
+                    keys: Tensor::zeros((tokens, keys), DType::F32, device)?,
+                    values: Tensor::zeros((tokens, values), DType::F32, device)?,
                 })
             })
             .collect::<Result<_, BackendError>>()?;
         Ok(Self { shape: *shape, layers })
+    }
+
+    /// What it keeps of a token.
+    pub(super) fn entry(&self) -> CacheEntry {
+        self.shape.entry
     }
 
     /// The slots of a span's rows in the cache: runs of rows that lie in one block.
@@ -72,7 +87,7 @@ impl Cache {
         Ok(runs)
     }
 
-    /// Writes the keys and values of every row of the batch, each `[rows, kv_heads * head_dim]`.
+    /// Writes every row of the batch to the two pools, `[rows, width]` each.
     pub(super) fn write(
         &mut self,
         layer: usize,
@@ -95,8 +110,8 @@ impl Cache {
         Ok(())
     }
 
-    /// Keys and values of `tokens` positions from block `first` of a table on, padded with zeros to `padded`
-    /// positions; each `[kv_heads, padded, head_dim]`.
+    /// What the two pools have of the first `tokens` positions of a table, padded with zeros to `padded` positions;
+    /// `[heads, padded, width of a head]` each, with one head for latents.
     pub(super) fn gather(
         &self,
         layer: usize,
@@ -104,12 +119,17 @@ impl Cache {
         tokens: usize,
         padded: usize,
     ) -> Result<(Tensor, Tensor), BackendError> {
-        let CacheShape { kv_heads, head_dim, blocks, .. } = self.shape;
+        let blocks = self.shape.blocks;
+        let heads = match self.shape.entry {
+            CacheEntry::KeyValue { kv_heads, .. } => kv_heads,
+            CacheEntry::Latent { .. } => 1,
+        };
         let layer = &self.layers[layer];
         let ids = Tensor::new(&table[..tokens.div_ceil(BLOCK_TOKENS)], layer.keys.device())?;
         let take = |pool: &Tensor| -> Result<Tensor, BackendError> {
-            let rows = pool.reshape((blocks, BLOCK_TOKENS * kv_heads * head_dim))?.index_select(&ids, 0)?;
-            let rows = rows.reshape(((), kv_heads, head_dim))?.narrow(0, 0, tokens)?;
+            let width = pool.dim(1)?;
+            let rows = pool.reshape((blocks, BLOCK_TOKENS * width))?.index_select(&ids, 0)?;
+            let rows = rows.reshape(((), heads, width / heads))?.narrow(0, 0, tokens)?;
             Ok(rows.pad_with_zeros(0, 0, padded - tokens)?.transpose(0, 1)?.contiguous()?)
         };
         Ok((take(&layer.keys)?, take(&layer.values)?))

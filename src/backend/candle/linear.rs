@@ -105,6 +105,22 @@ impl Matrix {
     }
 }
 
+/// Each part of the rows times the matrix of its number.
+pub(super) fn per_head(x: &Tensor, matrices: &[Matrix]) -> Result<Tensor, BackendError> {
+    let width = x.dim(D::Minus1)?;
+    let of_head = width.checked_div(matrices.len()).unwrap_or(0);
+    if of_head * matrices.len() != width {
+        let (operation, expected) = ("per_head", of_head * matrices.len());
+        return Err(BackendError::Shape { operation, what: "input width", found: width, expected });
+    }
+    let parts = matrices
+        .iter()
+        .enumerate()
+        .map(|(head, matrix)| matrix.apply(&x.narrow(D::Minus1, head * of_head, of_head)?))
+        .collect::<Result<Vec<_>, BackendError>>()?;
+    Ok(Tensor::cat(&parts, D::Minus1)?)
+}
+
 /// Rows of `x` by index.
 pub(super) fn select(x: &Tensor, rows: &[u32], operation: &'static str) -> Result<Tensor, BackendError> {
     let len = x.dim(0)?;

@@ -8,6 +8,7 @@
 
 mod attention;
 mod cache;
+mod latent;
 mod linear;
 mod mixture;
 mod rows;
@@ -20,8 +21,8 @@ pub use cache::Cache;
 pub use linear::Matrix;
 
 use super::{
-    Activation, Attention, Backend, BackendError, Batch, CacheShape, Expert, MatrixProgress, MatrixSource,
-    Pooling, Routing,
+    Activation, Attention, Backend, BackendError, Batch, CacheShape, Expert, LatentAttention, LatentInputs,
+    MatrixProgress, MatrixSource, Pooling, Routing,
 };
 use crate::weights::{Checkpoint, TensorInfo};
 
@@ -166,6 +167,22 @@ impl Backend for CandleBackend {
         attention: &Attention,
     ) -> Result<Tensor, BackendError> {
         attention::causal(qkv, rotary, cache, layer, batch, attention)
+    }
+
+    fn latent_attention(
+        &self,
+        inputs: &LatentInputs<'_, Tensor>,
+        rotary: &Rotary,
+        cache: &mut Cache,
+        layer: usize,
+        batch: &Batch,
+        attention: &LatentAttention,
+    ) -> Result<Tensor, BackendError> {
+        latent::forward(inputs, rotary, cache, layer, batch, attention)
+    }
+
+    fn per_head(&self, x: Tensor, matrices: &[Matrix]) -> Result<Tensor, BackendError> {
+        linear::per_head(&x, matrices)
     }
 
     fn encoder_attention(

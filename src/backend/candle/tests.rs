@@ -4,7 +4,7 @@
 
 use candle_core::{Device, Tensor};
 
-use super::super::{Attention, BLOCK_TOKENS, Backend, Batch, CacheShape, alibi_slopes};
+use super::super::{Attention, BLOCK_TOKENS, Backend, Batch, CacheEntry, CacheShape, alibi_slopes};
 use super::linear::Matrix;
 use super::{Cache, CandleBackend};
 
@@ -51,8 +51,7 @@ fn chunked(qkv: &Tensor, attention: &Attention, chunks: &[usize], company: usize
     let blocks = total.div_ceil(BLOCK_TOKENS);
     let shape = CacheShape {
         layers: 1,
-        kv_heads: attention.kv_heads,
-        head_dim: attention.head_dim,
+        entry: CacheEntry::KeyValue { kv_heads: attention.kv_heads, head_dim: attention.head_dim },
         blocks: blocks + company,
     };
     let mut cache: Cache = backend.new_cache(&shape).unwrap();
@@ -111,7 +110,8 @@ fn attention_is_the_textbook_formula() {
         let qkv = numbers.tensor(total, attention.qkv_width());
         let rows: Vec<Vec<f32>> = qkv.to_vec2().unwrap();
         let backend = CandleBackend::cpu();
-        let shape = CacheShape { layers: 1, kv_heads: 1, head_dim: 4, blocks: 9 };
+        let shape =
+            CacheShape { layers: 1, entry: CacheEntry::KeyValue { kv_heads: 1, head_dim: 4 }, blocks: 9 };
         let mut cache = backend.new_cache(&shape).unwrap();
         let mut batch = Batch::default();
         batch.push(&vec![0; total], 0, &[4, 2, 0, 1, 3, 8, 7, 6, 5], 0);
@@ -140,8 +140,13 @@ fn attention_is_the_textbook_formula() {
 fn block_tables_are_checked() {
     let backend = CandleBackend::cpu();
     let attention = Attention { heads: 1, kv_heads: 1, head_dim: 2, scale: 1.0, window: None, alibi: None };
-    let mut cache =
-        backend.new_cache(&CacheShape { layers: 1, kv_heads: 1, head_dim: 2, blocks: 2 }).unwrap();
+    let mut cache = backend
+        .new_cache(&CacheShape {
+            layers: 1,
+            entry: CacheEntry::KeyValue { kv_heads: 1, head_dim: 2 },
+            blocks: 2,
+        })
+        .unwrap();
     let qkv = Numbers(4).tensor(17, 6);
     for table in [&[0u32][..], &[0, 2]] {
         let mut batch = Batch::default();

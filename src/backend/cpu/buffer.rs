@@ -187,6 +187,12 @@ impl Tensor {
         self.values.as_mut_slice()
     }
 
+    /// The same values in rows of another width.
+    pub(super) fn reshaped(self, rows: usize, width: usize) -> Self {
+        debug_assert_eq!(rows * width, self.rows * self.width);
+        Self { rows, width, values: self.values }
+    }
+
     pub(super) fn row(&self, row: usize) -> &[f32] {
         &self.as_slice()[row * self.width..(row + 1) * self.width]
     }

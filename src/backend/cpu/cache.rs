@@ -1,20 +1,24 @@
-//! The paged cache of keys and values, laid out for attention.
+//! The paged cache of keys and values, or of latents and rotated keys, laid out for attention.
 //!
 //! Per layer, keys are `[kv_head][block][head_dim][16 tokens]` and values `[kv_head][block][16 tokens][padded]`, where
 //! `padded` is the head's width rounded up to whole vectors. So the products of a query with the keys of a block are
 //! sixteen lanes without a sum across lanes, and a weighted sum of values runs along the head. What one head reads of
 //! neighbouring blocks lies side by side: whole pages, and no power of two between blocks.
 //!
+//! Latents are `[block][rank][16 tokens]` and rotated keys `[block][rope_dim][16 tokens]`: one copy, in the order of keys.
+//!
 //! A slot that nothing was written to, or that an earlier sequence left behind, may hold anything; attention never
 //! lets a position into a sum that its row does not see.
 
+mod latent;
 mod stored;
 mod write;
 
+pub(super) use latent::{LatentSource, write_latents};
 pub(super) use stored::{Bf16, F16, F32, Q8, Stored};
 pub(super) use write::{Source, Target, write};
 
-use super::super::{BLOCK_TOKENS, BackendError, Batch, CacheShape, Span};
+use super::super::{BLOCK_TOKENS, BackendError, Batch, CacheEntry, CacheShape, Span};
 use super::buffer::AlignedBytes;
 use super::simd::LANES;
 
@@ -29,7 +33,7 @@ pub enum CacheType {
     Bf16,
     /// As computed.
     F32,
-    /// 8-bit integers with one `f32` scale per token and head.
+    /// 8-bit integers with one `f32` scale per token and head, or per token's latent and rotated key.
     Q8,
 }
 
@@ -54,27 +58,46 @@ impl CacheType {
 pub(super) struct Layout {
     pub(super) blocks: usize,
     pub(super) kv_heads: usize,
+    /// Width of a key, which is that of a query.
     pub(super) head_dim: usize,
-    /// `head_dim` rounded up to whole vectors.
+    /// Width of a value.
+    pub(super) value_dim: usize,
+    /// `value_dim` rounded up to whole vectors.
     pub(super) padded: usize,
+    /// Whether a value is the first part of its key, and only keys are stored: the first part in the first pool, the
+    /// rest in the second.
+    pub(super) latent: bool,
     /// Bytes of one element.
     pub(super) size: usize,
 }
 
 impl Layout {
-    pub(super) fn new(blocks: usize, kv_heads: usize, head_dim: usize, size: usize) -> Option<Self> {
-        let padded = head_dim.checked_next_multiple_of(LANES)?;
-        Some(Self { blocks, kv_heads, head_dim, padded, size })
+    pub(super) fn new(blocks: usize, entry: CacheEntry, size: usize) -> Option<Self> {
+        let (kv_heads, head_dim, value_dim, latent) = match entry {
+            CacheEntry::KeyValue { kv_heads, head_dim } => (kv_heads, head_dim, head_dim, false),
+            CacheEntry::Latent { rank, rope_dim } => (1, rank.checked_add(rope_dim)?, rank, true),
+        };
+        let padded = value_dim.checked_next_multiple_of(LANES)?;
+        Some(Self { blocks, kv_heads, head_dim, value_dim, padded, latent, size })
     }
 
-    /// Bytes from the keys of a head in a block to those in the next.
+    /// Elements of a token in a cell of the first and of the second pool.
+    fn elements(&self) -> [usize; 2] {
+        if self.latent {
+            [self.value_dim, self.head_dim - self.value_dim]
+        } else {
+            [self.head_dim, self.padded]
+        }
+    }
+
+    /// Bytes from cell to cell of the first pool: from the keys of a head in a block to those in the next.
     pub(super) fn key_bytes(&self) -> usize {
-        self.head_dim * BLOCK_TOKENS * self.size
+        self.elements()[0] * BLOCK_TOKENS * self.size
     }
 
-    /// Bytes from the values of a head in a block to those in the next.
+    /// Bytes from cell to cell of the second pool: from the values of a head in a block to those in the next.
     pub(super) fn value_bytes(&self) -> usize {
-        self.padded * BLOCK_TOKENS * self.size
+        self.elements()[1] * BLOCK_TOKENS * self.size
     }
 
     /// Where a head of a block stands in the order of both pools.
@@ -83,7 +106,8 @@ impl Layout {
     }
 }
 
-/// The pools of one layer; each is `[kv_head][block]` cells.
+/// The pools of one layer; each is `[kv_head][block]` cells. Of latents, the first pool has the latents and the second
+/// the rotated keys.
 #[derive(Debug)]
 pub(super) struct Layer {
     pub(super) keys: AlignedBytes,
@@ -97,18 +121,20 @@ pub(super) struct Layer {
 #[derive(Debug)]
 pub struct Cache {
     pub(super) kind: CacheType,
+    pub(super) entry: CacheEntry,
     pub(super) layout: Layout,
     pub(super) layers: Vec<Layer>,
 }
 
 /// Bytes of the four pools of a layer: keys, values, and the scales of each.
 fn layer_bytes(shape: &CacheShape, kind: CacheType) -> Option<[u64; 3]> {
-    let cells = (shape.blocks as u64).checked_mul(shape.kv_heads as u64)?;
+    let layout = Layout::new(shape.blocks, shape.entry, kind.size())?;
+    let cells = (shape.blocks as u64).checked_mul(layout.kv_heads as u64)?;
     let tokens = cells.checked_mul(BLOCK_TOKENS as u64)?;
-    let padded = shape.head_dim.checked_next_multiple_of(LANES)?;
     let elements = |width: usize| tokens.checked_mul(width as u64)?.checked_mul(kind.size() as u64);
     let scales = if kind.has_scales() { tokens.checked_mul(4)? } else { 0 };
-    Some([elements(shape.head_dim)?, elements(padded)?, scales])
+    let [first, second] = layout.elements();
+    Some([elements(first)?, elements(second)?, scales])
 }
 
 /// Bytes that [`Cache::new`] takes; `None` when that overflows.
@@ -128,8 +154,7 @@ impl Cache {
         let too_large = |bytes: u64| BackendError::Memory { what, bytes };
         let total = bytes(shape, kind).ok_or(too_large(u64::MAX))?;
         let sizes = layer_bytes(shape, kind).ok_or(too_large(total))?;
-        let layout = Layout::new(shape.blocks, shape.kv_heads, shape.head_dim, kind.size());
-        let layout = layout.ok_or(too_large(total))?;
+        let layout = Layout::new(shape.blocks, shape.entry, kind.size()).ok_or(too_large(total))?;
         let pool = |bytes: u64| {
             let bytes = usize::try_from(bytes).map_err(|_| too_large(total))?;
             AlignedBytes::zeroed(bytes, what)
@@ -141,7 +166,12 @@ impl Cache {
             let (key_scales, value_scales) = (pool(scales)?, pool(scales)?);
             layers.push(Layer { keys: pool(keys)?, values: pool(values)?, key_scales, value_scales });
         }
-        Ok(Self { kind, layout, layers })
+        Ok(Self { kind, entry: shape.entry, layout, layers })
+    }
+
+    /// What it keeps of a token.
+    pub(super) fn entry(&self) -> CacheEntry {
+        self.entry
     }
 
     /// Checks that every span's block table covers its positions with blocks that exist, and that the spans take up
@@ -166,7 +196,7 @@ impl Cache {
         Ok(())
     }
 
-    /// The pools of a layer, to write to; `scratch` is room for `padded` values per thread.
+    /// The pools of a layer, to write to; `scratch` is room as [`write`] or [`write_latents`] wants it.
     pub(super) fn target(&mut self, layer: usize, scratch: &mut [f32]) -> Result<Target, BackendError> {
         let (operation, len) = ("attention", self.layers.len());
         let pools = self.layers.get_mut(layer).ok_or(BackendError::Index { operation, index: layer, len })?;

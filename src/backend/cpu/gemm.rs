@@ -12,9 +12,9 @@ mod tests;
 use super::Compute;
 use super::activations::Int8Activations;
 use super::buffer::{Arena, Elements, Tensor};
-use super::kernels::{Bf16Panels, FloatPanels, Form, Int8Kernel, Kernels, MAX_INT8_ROWS};
+use super::kernels::{Bf16Panels, FloatPanels, Form, Fp8Panels, Int8Kernel, Kernels, MAX_INT8_ROWS};
 use super::matrix::{PackedMatrix, PackedPart};
-use super::pack::{GROUP, PANEL, PanelType, unpack_panel};
+use super::pack::{Fp8Group, GROUP, PANEL, PanelType, unpack_panel};
 use super::threads::{SharedMut, Threads};
 use crate::backend::BackendError;
 use crate::weights::DType;
@@ -68,6 +68,7 @@ enum Kernel {
     Int8(Int8Kernel),
     Float(FloatPanels),
     Bf16(Bf16Panels),
+    Fp8(Fp8Panels, Fp8Group),
     /// Widened to `f32`, panel by panel.
     Widened(DType, FloatPanels),
 }
@@ -155,7 +156,7 @@ impl Gemm<'_> {
                     inputs.int8.push(self.to_form(x, groups, form)?);
                 }
                 Kernel::Bf16(_) if inputs.bf16.is_none() => inputs.bf16 = Some(self.to_bf16(x, groups)?),
-                Kernel::Float(_) | Kernel::Widened(..)
+                Kernel::Float(_) | Kernel::Fp8(..) | Kernel::Widened(..)
                     if inputs.spaced.is_none() && (meets || groups.source.is_some()) =>
                 {
                     inputs.spaced = Some(self.to_spaced(x, groups)?);
@@ -167,8 +168,12 @@ impl Gemm<'_> {
     }
 
     fn kernel(&self, holds: PanelType) -> Kernel {
-        let Kernels { per_channel, f32, f16, bf16, bf16_dot, .. } = *self.kernels;
-        let PanelType::File(dtype) = holds else { return Kernel::Int8(per_channel) };
+        let Kernels { per_channel, f32, f16, bf16, fp8, bf16_dot, .. } = *self.kernels;
+        let dtype = match holds {
+            PanelType::File(dtype) => dtype,
+            PanelType::PerChannel => return Kernel::Int8(per_channel),
+            PanelType::Fp8(group) => return Kernel::Fp8(fp8, group),
+        };
         match (dtype, (self.kernels.int8)(dtype)) {
             (DType::F32, _) => Kernel::Float(f32),
             (DType::F16, _) => Kernel::Float(f16),
@@ -318,11 +323,12 @@ impl Job<'_> {
             Kernel::Int8(_) => self.inputs.x.width(),
             Kernel::Bf16(_) => self.inputs.x.width().min(self.float_chunk) * 2,
             Kernel::Float(_) | Kernel::Widened(..) => self.inputs.x.width().min(self.float_chunk) * 4,
+            Kernel::Fp8(..) => self.inputs.x.width() * 4,
         };
         // Blocks end where tiles do.
         let tile = match self.kernel {
             Kernel::Int8(kernel) => kernel.form.height(self.rows.len()),
-            Kernel::Float(_) | Kernel::Bf16(_) | Kernel::Widened(..) => 1,
+            Kernel::Float(_) | Kernel::Bf16(_) | Kernel::Fp8(..) | Kernel::Widened(..) => 1,
         };
         let block = (ROW_BLOCK_BYTES / row_bytes.max(1)).clamp(48, MAX_ROW_BLOCK) / tile * tile;
         for start in (0..self.rows.len()).step_by(block) {
@@ -389,6 +395,10 @@ impl Job<'_> {
             // SAFETY: as above.
             Kernel::Float(kernel) => unsafe {
                 kernel(panel, panels, cols, floats, float_stride, rows, out, stride)
+            },
+            // SAFETY: as above.
+            Kernel::Fp8(kernel, group) => unsafe {
+                kernel(panel, panels, cols, group, floats, float_stride, rows, out, stride)
             },
             Kernel::Widened(dtype, kernel) => {
                 for at in 0..panels {

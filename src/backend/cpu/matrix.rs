@@ -170,7 +170,7 @@ fn plan<'a>(source: &MatrixSource<'a>, packing: Packing) -> Result<Vec<Planned<'
     for part in &source.parts {
         let weight = part.weight();
         let refused = |problem| WeightsError::tensor(source.checkpoint.path(), weight.name(), problem);
-        let holds = packing.target(weight.dtype(), cols, multiplied).map_err(refused)?;
+        let holds = packing.target(weight.dtype(), part.scale_edges(), cols, multiplied).map_err(refused)?;
         let rows = part.outputs();
         match parts.last_mut() {
             Some(last) if last.holds == holds && last.rows.is_multiple_of(PANEL) => {

@@ -19,6 +19,7 @@ mod matrix;
 mod mixture;
 mod options;
 mod pack;
+mod per_head;
 mod rowwise;
 mod simd;
 mod threads;
@@ -35,11 +36,11 @@ pub use options::{Compute, CpuOptions};
 pub use rowwise::Rotary;
 
 use super::{
-    Activation, Attention, Backend, BackendError, Batch, CacheShape, Expert, MatrixProgress, MatrixSource,
-    Pooling, Routing,
+    Activation, Attention, Backend, BackendError, Batch, CacheShape, Expert, LatentAttention, LatentInputs,
+    MatrixProgress, MatrixSource, Pooling, Routing,
 };
 use crate::weights::{Checkpoint, TensorInfo};
-use attention::Inputs;
+use attention::{Inputs, LatentRows};
 use buffer::Arena;
 use gemm::Gemm;
 use kernels::Kernels;
@@ -229,6 +230,35 @@ impl Backend for CpuBackend {
         let inputs = Inputs { qkv: qkv.as_slice(), rotary, query_scales: None, attention };
         attention::forward(self.run(), inputs, cache, layer, batch, out.as_mut_slice())?;
         Ok(out)
+    }
+
+    fn latent_attention(
+        &self,
+        inputs: &LatentInputs<'_, Tensor>,
+        rotary: &Rotary,
+        cache: &mut Cache,
+        layer: usize,
+        batch: &Batch,
+        attention: &LatentAttention,
+    ) -> Result<Tensor, BackendError> {
+        let LatentInputs { queries, rope_queries, latents, rope_keys } = *inputs;
+        let widths = [queries.width(), rope_queries.width(), latents.width(), rope_keys.width()];
+        attention.check(widths, cache.entry())?;
+        let mut out = self.arena.tensor(queries.rows(), attention.heads * attention.rank)?;
+        let rows = LatentRows {
+            queries: queries.as_slice(),
+            rope_queries: rope_queries.as_slice(),
+            latents: latents.as_slice(),
+            rope_keys: rope_keys.as_slice(),
+            rotary,
+            attention,
+        };
+        attention::latent(self.run(), rows, cache, layer, batch, out.as_mut_slice())?;
+        Ok(out)
+    }
+
+    fn per_head(&self, x: Tensor, matrices: &[PackedMatrix]) -> Result<Tensor, BackendError> {
+        per_head::per_head(self.run(), self.gemm(), x, matrices)
     }
 
     fn encoder_attention(

@@ -25,7 +25,7 @@ pub enum Compute {
     F32,
     /// BF16 activations where the processor multiplies those, `f32` elsewhere.
     Bf16,
-    /// int8 activations for all weights. F32, F16 and BF16 weights that [`CpuOptions::quantize`] leaves as they are
+    /// int8 activations for all weights. F32, F16, BF16 and F8_E4M3 weights that [`CpuOptions::quantize`] leaves as they are
     /// become int8 with one scale per output while they are read (W8A8), a quarter or half of their size; those that
     /// are only looked up row by row stay as they are. It is the fastest way to compute, and gives up some accuracy
     /// where a few weights of an output are far larger than its others.

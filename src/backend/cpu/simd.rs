@@ -67,6 +67,8 @@ pub(super) trait Lanes: Copy {
     unsafe fn scale_by_power(self, exponent: Self) -> Self;
     /// The sum of all lanes: lanes eight apart first, then four, two, one.
     unsafe fn sum(self) -> f32;
+    /// Lane `j` of vector `i` changes places with lane `i` of vector `j`.
+    unsafe fn transpose(square: &mut [Self; LANES]);
     /// The greatest lane; any of them where one is NaN.
     unsafe fn highest(self) -> f32;
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::RowOrder;
+use super::{BlockScales, RowOrder};
 use crate::backend::BackendError;
 use crate::weights::{Checkpoint, DType, TensorInfo, WeightsError};
 
@@ -12,6 +12,7 @@ use crate::weights::{Checkpoint, DType, TensorInfo, WeightsError};
 pub struct MatrixPart<'a> {
     weight: &'a TensorInfo,
     bias: Option<&'a TensorInfo>,
+    pub(super) scales: Option<BlockScales<'a>>,
     order: RowOrder,
     /// The first stored row.
     first: usize,
@@ -22,7 +23,7 @@ pub struct MatrixPart<'a> {
 impl<'a> MatrixPart<'a> {
     /// All of a tensor, as stored, without bias.
     pub fn whole(weight: &'a TensorInfo) -> Self {
-        Self { weight, bias: None, order: RowOrder::AsStored, first: 0, end: weight.rows() }
+        Self { weight, bias: None, scales: None, order: RowOrder::AsStored, first: 0, end: weight.rows() }
     }
 
     /// Only these stored rows: outputs, or inputs of a transposed tensor.
@@ -114,12 +115,21 @@ impl<'a> MatrixPart<'a> {
                 dtype: weight.type_name().to_owned(),
             }));
         }
+        let refused = |problem: &str| {
+            BackendError::from(WeightsError::tensor(checkpoint.path(), weight.name(), problem.to_owned()))
+        };
+        match (weight.dtype(), &self.scales) {
+            (DType::F8_E4M3, None) => return Err(refused("F8_E4M3 without scales has no meaning")),
+            (DType::F8_E4M3, Some(scales)) => scales.check(checkpoint, weight)?,
+            (_, None) => {}
+            (_, Some(_)) => return Err(refused("only F8_E4M3 has scales in another tensor")),
+        }
         if self.first > self.end || self.end > weight.rows() {
             let (tensor, start, end) = (weight.name().to_owned(), self.first, self.end);
             return Err(WeightsError::Rows { tensor, start, end, rows: weight.rows() }.into());
         }
         if self.is_transposed() && weight.dtype().block_elements() > 1 {
-            let problem = format!("{} cannot be transposed; F32, F16 and BF16 can", weight.dtype());
+            let problem = format!("{} cannot be transposed; F32, F16, BF16 and F8_E4M3 can", weight.dtype());
             return Err(WeightsError::tensor(checkpoint.path(), weight.name(), problem).into());
         }
         if self.inputs() != inputs {

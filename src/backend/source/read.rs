@@ -10,7 +10,7 @@ use crate::weights::{WeightsError, dequantize};
 const STRIPE_BYTES: usize = 64 << 10;
 
 impl MatrixSource<'_> {
-    /// Reads rows of one part's matrix, encoded as in the file. `out` has room for exactly these rows.
+    /// Reads rows of one part's matrix, encoded as in the file, without scales. `out` has room for exactly these rows.
     ///
     /// Of a transposed tensor, every call reads a stripe of all stored rows: few rows in a call make many small reads.
     ///
@@ -28,6 +28,7 @@ impl MatrixSource<'_> {
                 self.checkpoint.read_rows(weight, first + rows.start..first + rows.end, out)
             }
             RowOrder::Transposed => match weight.dtype().block_bytes() {
+                1 => self.read_transposed::<1>(part, rows, out),
                 2 => self.read_transposed::<2>(part, rows, out),
                 _ => self.read_transposed::<4>(part, rows, out),
             },
@@ -71,8 +72,23 @@ impl MatrixSource<'_> {
     /// Reads rows of one part's matrix, widened to `f32`. `out` has room for exactly these rows.
     ///
     /// # Errors
-    /// What reading the tensor reports.
+    /// What reading the tensor and its scales reports.
     pub fn read_f32(
+        &self,
+        part: &MatrixPart<'_>,
+        rows: Range<usize>,
+        out: &mut [f32],
+    ) -> Result<(), WeightsError> {
+        self.read_unscaled(part, rows.clone(), out)?;
+        if let Some(scales) = self.read_scales(part)? {
+            for (row, line) in rows.zip(out.chunks_exact_mut(part.inputs().max(1))) {
+                scales.apply(row, line);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_unscaled(
         &self,
         part: &MatrixPart<'_>,
         rows: Range<usize>,

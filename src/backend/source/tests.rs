@@ -117,7 +117,8 @@ fn what_does_not_fit_is_refused() {
     let parts = vec![part.order(RowOrder::Transposed)];
     let source = MatrixSource { checkpoint: &checkpoint, parts, usage: MatrixUse::Product };
     let error = source.check().unwrap_err().to_string();
-    let expected = "tensor \"blk.0.attn_k.weight\": Q4_K cannot be transposed; F32, F16 and BF16 can";
+    let expected =
+        "tensor \"blk.0.attn_k.weight\": Q4_K cannot be transposed; F32, F16, BF16 and F8_E4M3 can";
     assert!(error.ends_with(expected), "{error}");
     // Whoever reads columns without having checked hears it from the reader.
     let weight = checkpoint.tensor("blk.0.attn_k.weight").unwrap();

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::backend::CacheShape;
+use crate::backend::{CacheEntry, CacheShape};
 use crate::models::config::{CONFIG, GGUF, check_positive, check_sizes, fields, unexpected};
 use crate::models::{CausalShape, ModelError, RopeScaling, RopeSettings};
 use crate::weights::Checkpoint;
@@ -227,7 +227,7 @@ impl LlamaConfig {
         CausalShape {
             vocab_size: self.vocab_size,
             max_positions: self.max_positions,
-            cache: CacheShape { layers, kv_heads, head_dim, blocks: 0 },
+            cache: CacheShape { layers, entry: CacheEntry::KeyValue { kv_heads, head_dim }, blocks: 0 },
             scratch_width: 4 * self.hidden_size + (2 * attention).max(mlp),
         }
     }

@@ -114,7 +114,8 @@ impl<B: Backend> CausalModel<B> for Llama<B> {
 
     fn forward(&self, backend: &B, batch: &Batch, cache: &mut B::Cache) -> Result<B::Tensor, BackendError> {
         let epsilon = self.config.norm_epsilon;
-        let rotary = backend.rotary(&self.frequencies, 1.0, &batch.positions)?;
+        let rotary =
+            backend.rotary(&self.frequencies, self.config.rope.attention_factor(), &batch.positions)?;
         let mut residual = backend.embed(&self.embedding, &batch.ids)?;
         let mut delta: Option<B::Tensor> = None;
         for (at, layer) in self.layers.iter().enumerate() {

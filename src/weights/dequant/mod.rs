@@ -3,11 +3,14 @@
 //! The results are those of the format's own reference decoder bit for bit: scales are multiplied first, then the
 //! quantised value, then the minimum is taken off, each step rounded to `f32`.
 
+mod fp8;
 mod kquants;
 mod legacy;
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
+
+pub(crate) use fp8::e4m3;
 
 use super::dtype::DType;
 use super::error::WeightsError;
@@ -55,6 +58,7 @@ pub fn dequantize(dtype: DType, bytes: &[u8], out: &mut [f32]) -> Result<(), Wei
                 *out = bf16::from_le_bytes(*bytes).to_f32();
             }
         }
+        DType::F8_E4M3 => bytes.iter().zip(out).for_each(|(&code, out)| *out = e4m3(code)),
         DType::Q8_0 => blocks(bytes, out, legacy::q8_0),
         DType::Q4_0 => blocks(bytes, out, legacy::q4_0),
         DType::Q4_1 => blocks(bytes, out, legacy::q4_1),

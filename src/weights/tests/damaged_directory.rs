@@ -188,7 +188,7 @@ fn damage_of_a_split_file_is_named() {
 
 #[test]
 fn reading_a_type_that_is_not_decoded_names_the_tensor() {
-    let header = r#"{"w":{"dtype":"F8_E4M3","shape":[2,2],"data_offsets":[0,4]}}"#;
+    let header = r#"{"w":{"dtype":"F8_E5M2","shape":[2,2],"data_offsets":[0,4]}}"#;
     let dir = TempDir::new().unwrap();
     fs::write(dir.path().join("model.safetensors"), safetensors(header, 4)).unwrap();
     let checkpoint = Checkpoint::open(dir.path()).unwrap();
@@ -196,7 +196,7 @@ fn reading_a_type_that_is_not_decoded_names_the_tensor() {
     assert_eq!(tensor.dtype(), DType::Other);
     let error = checkpoint.read_rows_f32(tensor, 0..2, &mut [0.0; 4]).unwrap_err();
     assert!(matches!(error, WeightsError::UnsupportedType { .. }));
-    assert_says("f8", &error.to_string(), &["model.safetensors", "tensor \"w\"", "F8_E4M3", "BF16"]);
+    assert_says("f8", &error.to_string(), &["model.safetensors", "tensor \"w\"", "F8_E5M2", "BF16"]);
     assert_eq!(Error::from(error).kind(), ErrorKind::Unsupported);
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::super::{BLOCK_TOKENS, BackendError, Span};
+use super::super::super::{BLOCK_TOKENS, BackendError, CacheEntry, Span};
 use super::super::cache::{self, CacheType, Layout, Target};
 use super::super::rowwise::Run;
 use super::{Inputs, Sight, attend};
@@ -32,7 +32,8 @@ pub(in super::super) fn full(
         })
         .collect();
     cache::check_rows(&spans, rows)?;
-    let layout = Layout::new(blocks, kv_heads, head_dim, size_of::<f32>()).ok_or(memory)?;
+    let entry = CacheEntry::KeyValue { kv_heads, head_dim };
+    let layout = Layout::new(blocks, entry, size_of::<f32>()).ok_or(memory)?;
     let table: Vec<u32> = (0..blocks as u32).collect();
     let cells = blocks * kv_heads * BLOCK_TOKENS;
     let mut keys = run.arena.elements::<f32>(cells.saturating_mul(head_dim))?;
@@ -49,5 +50,5 @@ pub(in super::super) fn full(
     };
     // SAFETY: the pools have a cell for every block of the table, and the table a block for every 16 rows of a span.
     unsafe { cache::write((run.level, run.threads), &inputs.source(), target, (&spans, &table)) };
-    attend(run, inputs, target.into(), (&spans, &table), Sight::All, out)
+    attend(run, &inputs, target.into(), (&spans, &table), Sight::All, out)
 }

@@ -56,7 +56,7 @@ unsafe fn add_part<L: Lanes>(merge: &Merge) {
 pub(super) struct Finish {
     pub(super) sums: *const f32,
     pub(super) values: *const f32,
-    pub(super) head_dim: usize,
+    pub(super) value_dim: usize,
     pub(super) out: *mut f32,
 }
 
@@ -70,8 +70,8 @@ unsafe fn divide<L: Lanes>(finish: &Finish) {
     // SAFETY: the pointers are as long as `Finish` says.
     unsafe {
         let sum = L::splat(L::load(finish.sums).sum());
-        for at in (0..finish.head_dim).step_by(LANES) {
-            let count = LANES.min(finish.head_dim - at);
+        for at in (0..finish.value_dim).step_by(LANES) {
+            let count = LANES.min(finish.value_dim - at);
             L::load_part(finish.values.add(at), count).div(sum).store_part(finish.out.add(at), count);
         }
     }

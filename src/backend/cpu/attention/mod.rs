@@ -8,6 +8,7 @@
 #![allow(clippy::multiple_unsafe_ops_per_block)] // Addresses into pools and scratch, several at a time.
 
 mod full;
+mod latent;
 mod merge;
 mod scratch;
 mod softmax;
@@ -16,10 +17,11 @@ mod units;
 
 use std::ops::Range;
 
-use super::super::{Attention, BLOCK_TOKENS, BackendError, Batch, Span};
+use super::super::{Attention, BLOCK_TOKENS, BackendError, Batch, CacheEntry, Span};
 use super::cache::{self, Bf16, Cache, CacheType, F16, F32, Layout, Q8, Target};
 use super::rowwise::{Rotary, Run};
 pub(super) use full::full;
+pub(super) use latent::{LatentRows, latent};
 use merge::{Finish, Merge, Query};
 use scratch::Scratch;
 use tile::{BLOCKS, ROWS, State, TOKENS, Tile};
@@ -35,6 +37,28 @@ const UNITS_PER_THREAD: usize = 4;
 
 /// The most elements that results of spread partitions may take; beyond it, a unit computes its partitions itself.
 const MAX_PARTIALS: usize = 16 << 20;
+
+/// The queries of a call, and what they see.
+trait Queries: Sync {
+    /// Query heads.
+    fn heads(&self) -> usize;
+
+    /// The positions a row sees, itself and those before; all when `None`.
+    fn window(&self) -> Option<usize> {
+        None
+    }
+
+    /// ALiBi's slopes, one for each head.
+    fn slopes(&self) -> Option<&[f32]> {
+        None
+    }
+
+    /// Copies the query of a head of a row of the batch, rotated and times what multiplies the scores.
+    ///
+    /// # Safety
+    /// `to` must have room for a query, and `rotate` be of the processor's level.
+    unsafe fn copy(&self, rotate: unsafe fn(&Query), row: usize, head: usize, to: *mut f32);
+}
 
 /// What a step attends with.
 #[derive(Clone, Copy)]
@@ -85,6 +109,31 @@ impl Inputs<'_> {
     }
 }
 
+impl Queries for Inputs<'_> {
+    fn heads(&self) -> usize {
+        self.attention.heads
+    }
+
+    fn window(&self) -> Option<usize> {
+        self.attention.window
+    }
+
+    fn slopes(&self) -> Option<&[f32]> {
+        self.attention.alibi.as_deref()
+    }
+
+    unsafe fn copy(&self, rotate: unsafe fn(&Query), row: usize, head: usize, to: *mut f32) {
+        let head_dim = self.attention.head_dim;
+        let first = row * self.attention.qkv_width() + head * head_dim;
+        let from = self.qkv[first..first + head_dim].as_ptr();
+        let null = (std::ptr::null(), std::ptr::null());
+        let (cos, sin) = self.rotary.map_or(null, |rotary| rotary.row(row));
+        let factor = self.attention.scale * self.query_scales.map_or(1.0, |scales| scales[row]);
+        // SAFETY: the head lies in its row; the rest is the caller's promise.
+        unsafe { rotate(&Query { from, head_dim, cos, sin, factor, to }) }
+    }
+}
+
 /// Causal attention over the paged cache: writes the step's keys and values to `layer`, rotated, and lets every row
 /// attend to the positions up to its own, within the window. `out` is `[rows, heads * head_dim]`.
 ///
@@ -100,7 +149,10 @@ pub(super) fn forward(
 ) -> Result<(), BackendError> {
     let operation = "attention";
     let rows = inputs.check(out)?;
-    let Layout { kv_heads, head_dim, padded, .. } = cache.layout;
+    let (kv_heads, head_dim) = match cache.entry {
+        CacheEntry::KeyValue { kv_heads, head_dim } => (kv_heads, head_dim),
+        CacheEntry::Latent { .. } => (0, 0),
+    };
     for (what, found, expected) in [
         ("the cache's key and value heads", kv_heads, inputs.attention.kv_heads),
         ("the cache's head width", head_dim, inputs.attention.head_dim),
@@ -110,12 +162,12 @@ pub(super) fn forward(
         }
     }
     cache.check(batch, rows)?;
-    let mut rotated = run.arena.elements(run.threads.count() * padded)?;
+    let mut rotated = run.arena.elements(run.threads.count() * cache.layout.padded)?;
     let target = cache.target(layer, rotated.as_mut_slice())?;
     let tables = (&batch.spans[..], &batch.blocks[..]);
     // SAFETY: the batch was checked against the cache.
     unsafe { cache::write((run.level, run.threads), &inputs.source(), target, tables) };
-    attend(run, inputs, target.into(), tables, Sight::Before, out)
+    attend(run, &inputs, target.into(), tables, Sight::Before, out)
 }
 
 /// Where keys and values are.
@@ -150,7 +202,7 @@ enum Sight {
 
 /// Everything that the tasks of one call share.
 struct Job<'a> {
-    inputs: Inputs<'a>,
+    queries: &'a dyn Queries,
     pools: Pools,
     spans: &'a [Span],
     tables: &'a [u32],
@@ -169,18 +221,18 @@ unsafe impl Sync for Job<'_> {}
 /// Attention of every row over pools that hold all its keys and values. Inputs, spans and tables were checked.
 fn attend(
     run: Run<'_>,
-    inputs: Inputs<'_>,
+    queries: &dyn Queries,
     pools: Pools,
     (spans, tables): (&[Span], &[u32]),
     sight: Sight,
     out: &mut [f32],
 ) -> Result<(), BackendError> {
-    let Layout { kv_heads, head_dim, padded, .. } = pools.layout;
-    let group = inputs.attention.heads / kv_heads;
+    let Layout { kv_heads, head_dim, padded, latent, .. } = pools.layout;
+    let group = queries.heads() / kv_heads;
     let (threads, level) = (run.threads, run.level);
     let mut room = run.arena.elements(Scratch::len(threads.count(), head_dim, padded))?;
     let job = Job {
-        inputs,
+        queries,
         pools,
         spans,
         tables,
@@ -188,6 +240,7 @@ fn attend(
         scratch: Scratch::new(room.as_mut_slice(), threads.count(), head_dim, padded),
         out: out.as_mut_ptr(),
         attend: match pools.kind {
+            kind if latent => latent::attender(kind, level),
             CacheType::F16 => tile::attender::<F16>(level),
             CacheType::Bf16 => tile::attender::<Bf16>(level),
             CacheType::F32 => tile::attender::<F32>(level),
@@ -231,7 +284,7 @@ unsafe impl Sync for Partials<'_> {}
 impl Job<'_> {
     /// The positions that a row of a span sees.
     fn seen(&self, span: &Span, position: usize) -> Range<usize> {
-        match (self.sight, self.inputs.attention.window) {
+        match (self.sight, self.queries.window()) {
             (Sight::Before, Some(window)) => (position + 1).saturating_sub(window.max(1))..position + 1,
             (Sight::Before, None) => 0..position + 1,
             (Sight::All, _) => 0..span.context_len(),
@@ -325,10 +378,9 @@ impl Job<'_> {
 
     /// A tile with the unit's queries, in scratch; keys and values are yet to be set.
     fn tile(&self, unit: &Unit, at: scratch::Parts) -> Tile {
-        let Layout { head_dim, padded, .. } = self.pools.layout;
+        let Layout { head_dim, value_dim, padded, .. } = self.pools.layout;
         let span = &self.spans[unit.span];
-        let attention = self.inputs.attention;
-        let alibi = attention.alibi.as_deref();
+        let all_slopes = self.queries.slopes();
         let (mut seen, mut positions, mut slopes) = ([(0, 0); ROWS], [0; ROWS], [0.0; ROWS]);
         for row in 0..unit.rows {
             let position = self.position(unit, row);
@@ -336,28 +388,21 @@ impl Job<'_> {
             seen[row] = (range.start as u32, range.end as u32);
             positions[row] = position as u32;
             let head = unit.query_head(row);
-            slopes[row] = alibi.map_or(0.0, |slopes| slopes[head]);
+            slopes[row] = all_slopes.map_or(0.0, |slopes| slopes[head]);
             let batch_row = span.rows.start + position - span.start;
-            let first = batch_row * attention.qkv_width() + head * head_dim;
-            let from = self.inputs.qkv[first..first + head_dim].as_ptr();
-            let null = (std::ptr::null(), std::ptr::null());
-            let (cos, sin) = self.inputs.rotary.map_or(null, |rotary| rotary.row(batch_row));
-            let factor = attention.scale * self.inputs.query_scales.map_or(1.0, |scales| scales[batch_row]);
             // SAFETY: there is room for the queries of `ROWS` rows, and the level is the processor's.
-            unsafe {
-                let to = at.queries.add(row * head_dim);
-                (self.rotate)(&Query { from, head_dim, cos, sin, factor, to });
-            }
+            unsafe { self.queries.copy(self.rotate, batch_row, head, at.queries.add(row * head_dim)) }
         }
         Tile {
             rows: unit.rows,
             head_dim,
+            value_dim,
             padded,
             start: 0,
             seen,
             positions,
             slopes,
-            has_slopes: alibi.is_some(),
+            has_slopes: all_slopes.is_some(),
             queries: at.queries,
             keys: [std::ptr::null(); BLOCKS],
             values: [std::ptr::null(); BLOCKS],
@@ -421,17 +466,17 @@ impl Job<'_> {
 
     /// Writes the output of a unit's rows.
     fn finish(&self, unit: &Unit, total: State) {
-        let Layout { head_dim, padded, .. } = self.pools.layout;
+        let Layout { value_dim, padded, .. } = self.pools.layout;
         let span = &self.spans[unit.span];
         for row in 0..unit.rows {
             let batch_row = span.rows.start + self.position(unit, row) - span.start;
-            let first = (batch_row * self.inputs.attention.heads + unit.query_head(row)) * head_dim;
+            let first = (batch_row * self.queries.heads() + unit.query_head(row)) * value_dim;
             // SAFETY: the row and the head are within the output, and no other task has them.
             unsafe {
                 (self.finish)(&Finish {
                     sums: total.sums.add(row * super::simd::LANES),
                     values: total.values.add(row * padded),
-                    head_dim,
+                    value_dim,
                     out: self.out.add(first),
                 });
             }

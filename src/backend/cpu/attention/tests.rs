@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::super::buffer::Arena;
 use super::super::{Level, threads::Threads};
 use super::*;
-use crate::backend::CacheShape;
+use crate::backend::{CacheEntry, CacheShape};
 
 mod encoder;
 
@@ -56,7 +56,11 @@ impl Feed<'_> {
         assert_ne!(blocks % 7, 0, "the table would repeat blocks");
         let table: Vec<u32> = (0..blocks as u32).map(|b| (b * 7 + 3) % blocks as u32).collect();
         let Attention { heads, kv_heads, head_dim, .. } = self.attention;
-        let shape = CacheShape { layers: 2, kv_heads, head_dim, blocks: blocks + 2 * self.company };
+        let shape = CacheShape {
+            layers: 2,
+            entry: CacheEntry::KeyValue { kv_heads, head_dim },
+            blocks: blocks + 2 * self.company,
+        };
         let mut cache = Cache::new(&shape, self.kind).unwrap();
         for pool in &mut cache.layers {
             for pool in [&mut pool.keys, &mut pool.values, &mut pool.key_scales, &mut pool.value_scales] {
@@ -302,9 +306,11 @@ fn large_scores_do_not_overflow() {
     for level in Level::supported() {
         let arena = Arena::new();
         let run = Run { level, threads: &threads, arena: &arena };
-        let mut cache =
-            Cache::new(&CacheShape { layers: 1, kv_heads: 1, head_dim: 2, blocks: 5 }, CacheType::F32)
-                .unwrap();
+        let mut cache = Cache::new(
+            &CacheShape { layers: 1, entry: CacheEntry::KeyValue { kv_heads: 1, head_dim: 2 }, blocks: 5 },
+            CacheType::F32,
+        )
+        .unwrap();
         let mut batch = Batch::default();
         batch.push(&[0; 70], 0, &[0, 1, 2, 3, 4], 0);
         let inputs = Inputs { qkv: &qkv, rotary: None, query_scales: None, attention: &attention };
@@ -321,7 +327,7 @@ fn what_does_not_fit_is_an_error() {
     let arena = Arena::new();
     let run = Run { level: Level::native(), threads: &threads, arena: &arena };
     let good = attention(1, 1, 2, None);
-    let shape = CacheShape { layers: 1, kv_heads: 1, head_dim: 2, blocks: 2 };
+    let shape = CacheShape { layers: 1, entry: CacheEntry::KeyValue { kv_heads: 1, head_dim: 2 }, blocks: 2 };
     let mut cache = Cache::new(&shape, CacheType::F16).unwrap();
     let qkv = Numbers(4).take(17 * 6);
     let mut attempt = |attention: &Attention, layer: usize, table: &[u32], change: &dyn Fn(&mut Batch)| {
@@ -369,7 +375,7 @@ fn candle_finds_the_same() {
         let total = 200;
         let qkv = Numbers(11).take(total * attention.qkv_width());
         let reference = CandleBackend::cpu();
-        let shape = CacheShape { layers: 1, kv_heads, head_dim, blocks: 13 };
+        let shape = CacheShape { layers: 1, entry: CacheEntry::KeyValue { kv_heads, head_dim }, blocks: 13 };
         let mut batch = Batch::default();
         batch.push(&vec![0; total], 0, &(0..13).collect::<Vec<u32>>(), 0);
         for level in Level::supported() {

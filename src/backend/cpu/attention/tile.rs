@@ -32,8 +32,11 @@ pub(super) const NOTHING: f32 = f32::MIN;
 #[derive(Clone, Copy)]
 pub(super) struct Tile {
     pub(super) rows: usize,
+    /// Width of a key, and of a query.
     pub(super) head_dim: usize,
-    /// `head_dim` rounded up to whole vectors.
+    /// Width of a value.
+    pub(super) value_dim: usize,
+    /// `value_dim` rounded up to whole vectors.
     pub(super) padded: usize,
     /// The position of the tile's first token.
     pub(super) start: usize,
@@ -125,7 +128,7 @@ multiversion! {
 }
 
 #[inline(always)]
-unsafe fn attend<L: Lanes, S: Stored>(tile: &Tile) {
+pub(super) unsafe fn attend<L: Lanes, S: Stored>(tile: &Tile) {
     // SAFETY: the tile's pointers are as long as it says.
     unsafe {
         if S::WIDENS && tile.rows > few_rows::<L, S>() {

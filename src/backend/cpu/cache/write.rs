@@ -138,21 +138,30 @@ unsafe fn put<L: Lanes, S: Stored>(slot: &Slot) {
             rotated::<L>(slot.key, slot.head_dim, slot.cos, slot.sin, slot.scratch);
             slot.scratch
         };
-        let inverse = scale_of::<L, S>(key, slot.head_dim, slot.key_scale);
-        let to = slot.to_key.cast::<S::Raw>();
-        for first in (0..slot.head_dim).step_by(LANES) {
-            let count = LANES.min(slot.head_dim - first);
-            let mut elements = [S::Raw::default(); LANES];
-            S::store(L::load_part(key.add(first), count).mul(inverse), elements.as_mut_ptr());
-            for (at, &element) in elements[..count].iter().enumerate() {
-                to.add((first + at) * BLOCK_TOKENS).write(element);
-            }
-        }
+        put_key::<L, S>(key, slot.head_dim, slot.to_key, slot.key_scale);
         let inverse = scale_of::<L, S>(slot.value, slot.head_dim, slot.value_scale);
         let to = slot.to_value.cast::<S::Raw>();
         for first in (0..slot.head_dim).step_by(LANES) {
             let count = LANES.min(slot.head_dim - first);
             S::store(L::load_part(slot.value.add(first), count).mul(inverse), to.add(first));
+        }
+    }
+}
+
+/// Writes a key to its token's place in a block: element `d` is `16 * d` behind the first.
+#[inline(always)]
+pub(super) unsafe fn put_key<L: Lanes, S: Stored>(key: *const f32, len: usize, to: *mut u8, scale: *mut f32) {
+    // SAFETY: `len` values are readable, and their places and the scale writable.
+    unsafe {
+        let inverse = scale_of::<L, S>(key, len, scale);
+        let to = to.cast::<S::Raw>();
+        for first in (0..len).step_by(LANES) {
+            let count = LANES.min(len - first);
+            let mut elements = [S::Raw::default(); LANES];
+            S::store(L::load_part(key.add(first), count).mul(inverse), elements.as_mut_ptr());
+            for (at, &element) in elements[..count].iter().enumerate() {
+                to.add((first + at) * BLOCK_TOKENS).write(element);
+            }
         }
     }
 }

@@ -9,6 +9,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod float;
+mod fp8;
 mod int8;
 mod per_channel;
 mod rows;
@@ -18,6 +19,7 @@ use crate::backend::cpu::pack::{PANEL, pack_panel, panel_bytes};
 use crate::weights::DType;
 
 pub(crate) use float::{bf16_dot, float};
+pub(crate) use fp8::fp8;
 pub(crate) use int8::int8;
 pub(crate) use per_channel::per_channel;
 pub(crate) use rows::{quantize, to_bf16};

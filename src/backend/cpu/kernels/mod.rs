@@ -15,7 +15,7 @@ mod table;
 
 pub(super) use table::kernels;
 
-use super::pack::GROUP;
+use super::pack::{Fp8Group, GROUP};
 use crate::weights::DType;
 
 /// Rows of activations in int8, as [`Int8Activations`](super::activations::Int8Activations) arranges them: tiles of
@@ -132,6 +132,20 @@ pub(super) type FloatPanels = unsafe fn(
     out_stride: usize,
 );
 
+/// The same for panels of 8-bit floats whose scales belong to groups of inputs: the bits are those of [`FloatPanels`] of
+/// the widened weights.
+pub(super) type Fp8Panels = unsafe fn(
+    panel: *const u8,
+    panels: usize,
+    cols: usize,
+    group: Fp8Group,
+    x: *const f32,
+    x_stride: usize,
+    rows: usize,
+    out: *mut f32,
+    out_stride: usize,
+);
+
 /// The same for BF16 activations `[rows][x_stride]` (an odd width is followed by a zero) and BF16 panels.
 pub(super) type Bf16Panels = unsafe fn(
     panel: *const u8,
@@ -159,6 +173,7 @@ pub(super) struct Kernels {
     pub(super) f32: FloatPanels,
     pub(super) f16: FloatPanels,
     pub(super) bf16: FloatPanels,
+    pub(super) fp8: Fp8Panels,
     /// BF16 dot products, where the processor has them.
     pub(super) bf16_dot: Option<Bf16Panels>,
     /// Whether these are faster than `f32` products of widened weights.

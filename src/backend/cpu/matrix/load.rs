@@ -6,8 +6,11 @@ use parking_lot::Mutex;
 
 use super::{PackedMatrix, PackedPart, Planned, plan, too_large};
 use crate::backend::cpu::buffer::AlignedBytes;
-use crate::backend::cpu::pack::{PANEL, Packing, PanelType, pack_panel, quantize_row, round_to_panel};
+use crate::backend::cpu::pack::{
+    Fp8Group, PANEL, Packing, PanelType, pack_fp8_panel, pack_panel, quantize_row, round_to_panel,
+};
 use crate::backend::cpu::threads::Threads;
+use crate::backend::source::PartScales;
 use crate::backend::{BackendError, MatrixPart, MatrixProgress, MatrixSource, report};
 use crate::weights::{DType, dequantize};
 
@@ -106,32 +109,63 @@ fn read_piece(
     let row_bytes = row_bytes(stored, cols)?;
     let mut encoded = buffer(0u8, piece.rows.len(), row_bytes)?;
     source.read(piece.tensor, piece.rows.clone(), &mut encoded)?;
-    let read = encoded.len() as u64;
+    let scales = source.read_scales(piece.tensor)?;
     let panel_bytes = piece.out.len() / piece.rows.len().div_ceil(PANEL);
     let panels = piece.out.chunks_exact_mut(panel_bytes);
-    match holds {
-        PanelType::File(dtype) if dtype == stored => pack(dtype, &encoded, row_bytes, cols, panels),
-        PanelType::File(dtype) => {
-            let quantized_bytes = self::row_bytes(dtype, cols)?;
-            let mut quantized = buffer(0u8, piece.rows.len(), quantized_bytes)?;
+    match (holds, scales) {
+        (PanelType::File(dtype), None) if dtype == stored => pack(dtype, &encoded, row_bytes, cols, panels),
+        (PanelType::File(dtype), scales) => {
+            let target_bytes = self::row_bytes(dtype, cols)?;
+            let mut converted = buffer(0u8, piece.rows.len(), target_bytes)?;
             let mut row = buffer(0f32, 1, cols)?;
-            let rows = encoded.chunks_exact(row_bytes).zip(quantized.chunks_exact_mut(quantized_bytes));
-            for (bytes, out) in rows {
-                dequantize(stored, bytes, &mut row)?;
-                quantize_row(dtype, &row, out);
+            let rows = encoded.chunks_exact(row_bytes).zip(converted.chunks_exact_mut(target_bytes));
+            for (number, (bytes, out)) in piece.rows.clone().zip(rows) {
+                widen_rows(stored, bytes, scales.as_ref(), number, &mut row)?;
+                convert_row(dtype, &row, out);
             }
-            pack(dtype, &quantized, quantized_bytes, cols, panels);
+            pack(dtype, &converted, target_bytes, cols, panels);
         }
-        PanelType::PerChannel => {
+        (PanelType::PerChannel, scales) => {
             let mut rows = buffer(0f32, PANEL, cols)?;
-            for (bytes, panel) in encoded.chunks(PANEL * row_bytes).zip(panels) {
+            let firsts = piece.rows.clone().step_by(PANEL);
+            for (first, (bytes, panel)) in firsts.zip(encoded.chunks(PANEL * row_bytes).zip(panels)) {
                 let rows = &mut rows[..bytes.len() / row_bytes * cols];
-                dequantize(stored, bytes, rows)?;
+                widen_rows(stored, bytes, scales.as_ref(), first, rows)?;
                 round_to_panel(rows, cols, panel);
             }
         }
+        (PanelType::Fp8(group), Some(scales)) => {
+            pack_fp8(group, &encoded, cols, (piece.rows.start, &scales), panels)?;
+        }
+        // Refused where a matrix is planned.
+        (PanelType::Fp8(_), None) => {}
     }
-    Ok(read)
+    Ok(encoded.len() as u64)
+}
+
+/// Whole rows in `f32`, the first of which is row `first` of its tensor.
+fn widen_rows(
+    stored: DType,
+    bytes: &[u8],
+    scales: Option<&PartScales>,
+    first: usize,
+    out: &mut [f32],
+) -> Result<(), BackendError> {
+    dequantize(stored, bytes, out)?;
+    if let Some(scales) = scales {
+        let cols = scales.inputs();
+        out.chunks_exact_mut(cols.max(1)).zip(first..).for_each(|(row, number)| scales.apply(number, row));
+    }
+    Ok(())
+}
+
+/// A row in another format: one that can be quantized to, or F32.
+fn convert_row(dtype: DType, row: &[f32], out: &mut [u8]) {
+    if dtype == DType::F32 {
+        out.as_chunks_mut::<4>().0.iter_mut().zip(row).for_each(|(out, x)| *out = x.to_le_bytes());
+    } else {
+        quantize_row(dtype, row, out);
+    }
 }
 
 /// Packs rows as they lie in a file.
@@ -146,6 +180,27 @@ fn pack<'a>(
     for (rows, panel) in rows.chunks(PANEL).zip(panels) {
         pack_panel(dtype, rows, cols, panel);
     }
+}
+
+/// Packs rows of codes, the first of which is row `first` of its tensor, with the scales of their groups.
+fn pack_fp8<'a>(
+    group: Fp8Group,
+    codes: &[u8],
+    cols: usize,
+    (first, scales): (usize, &PartScales),
+    panels: impl Iterator<Item = &'a mut [u8]>,
+) -> Result<(), BackendError> {
+    let groups = group.count(cols);
+    let mut of_panel = buffer(0f32, PANEL, groups)?;
+    for (number, (codes, panel)) in codes.chunks(PANEL * cols).zip(panels).enumerate() {
+        for (lane, line) in of_panel.chunks_exact_mut(groups).take(codes.len() / cols).enumerate() {
+            for (at, scale) in line.iter_mut().enumerate() {
+                *scale = scales.at(first + number * PANEL + lane, at * group.len());
+            }
+        }
+        pack_fp8_panel(group, codes.chunks_exact(cols).zip(of_panel.chunks_exact(groups)), panel);
+    }
+    Ok(())
 }
 
 fn row_bytes(dtype: DType, cols: usize) -> Result<usize, BackendError> {

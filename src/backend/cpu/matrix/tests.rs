@@ -1,6 +1,6 @@
 //! Matrices hold what their tensors hold.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::ops::ControlFlow;
 use std::path::Path;

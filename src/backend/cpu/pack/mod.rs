@@ -18,6 +18,8 @@
 //! | Q2_K | super-block: `d: f16[16]`, `dmin: f16[16]`, `u8[16][16]` (scale in the low, min in the high nibble, one per 16 k), pairs of 8 groups |
 //! | Q3_K | super-block: `d: f16[16]`, `scale: i8[16][16]` (one per 16 k, already minus 32), pairs of 8 groups, high bits of 8 groups (set: no 4 is subtracted) |
 //!
+//! 8-bit floats with scales of blocks have panels of their own ([`fp8`]).
+//!
 //! A group of 32 k has 8 *steps* of 4 k; a step of a panel is 64 bytes `[16 lanes][4 k]`, which is one 512-bit
 //! register. In a group:
 //! - *nibbles*: 4 registers (256 bytes); register `j` holds step `j` in the low nibbles and step `j + 4` in the high ones;
@@ -35,6 +37,7 @@ mod decode;
 mod encode;
 mod file;
 mod float;
+mod fp8;
 mod layout;
 mod per_channel;
 mod quantize;
@@ -45,6 +48,9 @@ mod tests;
 use crate::weights::DType;
 
 pub(crate) use decode::{Codes, Scales};
+#[cfg(test)]
+pub(crate) use fp8::unpack_row as unpack_fp8_row;
+pub(crate) use fp8::{Fp8Group, pack as pack_fp8_panel, unpack_panel as unpack_fp8_panel};
 pub(crate) use layout::{Format, Layout, Visit, visit};
 pub(crate) use per_channel::ChannelPanel;
 pub use quantize::Quantize;

@@ -166,6 +166,14 @@ impl Lanes for Wide {
     }
 
     #[inline(always)]
+    unsafe fn transpose(square: &mut [Self; LANES]) {
+        let rows = *square;
+        for (i, row) in square.iter_mut().enumerate() {
+            row.0 = std::array::from_fn(|j| rows[j].0[i]);
+        }
+    }
+
+    #[inline(always)]
     unsafe fn highest(self) -> f32 {
         self.0.into_iter().fold(f32::NEG_INFINITY, |a, b| if a > b { a } else { b })
     }

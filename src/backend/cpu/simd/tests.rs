@@ -46,6 +46,9 @@ unsafe fn all<L: Lanes>(with: &Everything, out: &mut Vec<u32>) {
             L::splat(a.sum()),
         ];
         results.extend((0..=LANES).map(|count| L::load_part(with.b.as_ptr(), count)));
+        let mut square: [L; LANES] = std::array::from_fn(|at| L::splat(at as f32).fma(b, a));
+        L::transpose(&mut square);
+        results.extend(square);
         let numbers = |x: &[f32; LANES]| x.map(|x| if x.is_nan() { u32::MAX } else { x.to_bits() });
         for result in results {
             let mut values = [0.0; LANES];

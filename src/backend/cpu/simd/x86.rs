@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::Lanes;
+use super::{LANES, Lanes};
 
 /// AVX-512: sixteen lanes in one register.
 #[derive(Debug, Clone, Copy)]
@@ -50,6 +50,31 @@ unsafe fn highest_of_8(x: __m256) -> f32 {
         let x = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps::<1>(x));
         let x = _mm_max_ps(x, _mm_movehl_ps(x, x));
         _mm_cvtss_f32(_mm_max_ss(x, _mm_movehdup_ps(x)))
+    }
+}
+
+/// Eight rows of eight become columns.
+#[inline(always)]
+unsafe fn transposed_8(mut rows: [__m256; 8]) -> [__m256; 8] {
+    // SAFETY: the caller has AVX2.
+    unsafe {
+        for at in (0..8).step_by(2) {
+            let (a, b) = (rows[at], rows[at + 1]);
+            (rows[at], rows[at + 1]) = (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+        }
+        for at in (0..8).step_by(4) {
+            let [a, b, c, d] = [rows[at], rows[at + 1], rows[at + 2], rows[at + 3]];
+            rows[at] = _mm256_shuffle_ps::<0x44>(a, c);
+            rows[at + 1] = _mm256_shuffle_ps::<0xee>(a, c);
+            rows[at + 2] = _mm256_shuffle_ps::<0x44>(b, d);
+            rows[at + 3] = _mm256_shuffle_ps::<0xee>(b, d);
+        }
+        for at in 0..4 {
+            let (a, b) = (rows[at], rows[at + 4]);
+            rows[at] = _mm256_permute2f128_ps::<0x20>(a, b);
+            rows[at + 4] = _mm256_permute2f128_ps::<0x31>(a, b);
+        }
+        rows
     }
 }
 
@@ -113,6 +138,30 @@ impl Lanes for Zmm {
         fn sum(self) -> f32 {
             let high = _mm512_extractf32x8_ps::<1>(self.0);
             sum_of_8(_mm256_add_ps(_mm512_castps512_ps256(self.0), high))
+        }
+        fn transpose(square: &mut [Self; LANES]) {
+            // Pairs of lanes, pairs of pairs, then quarters of registers twice.
+            let mut rows = square.map(|row| row.0);
+            for at in (0..LANES).step_by(2) {
+                let (a, b) = (rows[at], rows[at + 1]);
+                (rows[at], rows[at + 1]) = (_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+            }
+            for at in (0..LANES).step_by(4) {
+                let [a, b, c, d] = [rows[at], rows[at + 1], rows[at + 2], rows[at + 3]].map(|x| _mm512_castps_pd(x));
+                rows[at] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+                rows[at + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+                rows[at + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+                rows[at + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+            }
+            for at in 0..4 {
+                let [a, b, c, d] = [rows[at], rows[at + 4], rows[at + 8], rows[at + 12]];
+                let low = [_mm512_shuffle_f32x4::<0x88>(a, b), _mm512_shuffle_f32x4::<0x88>(c, d)];
+                let high = [_mm512_shuffle_f32x4::<0xdd>(a, b), _mm512_shuffle_f32x4::<0xdd>(c, d)];
+                square[at] = Self(_mm512_shuffle_f32x4::<0x88>(low[0], low[1]));
+                square[at + 4] = Self(_mm512_shuffle_f32x4::<0x88>(high[0], high[1]));
+                square[at + 8] = Self(_mm512_shuffle_f32x4::<0xdd>(low[0], low[1]));
+                square[at + 12] = Self(_mm512_shuffle_f32x4::<0xdd>(high[0], high[1]));
+            }
         }
         fn highest(self) -> f32 {
             let high = _mm512_extractf32x8_ps::<1>(self.0);
@@ -243,6 +292,18 @@ impl Lanes for Ymm {
             Self(scale_8_by_power(self.0, exponent.0), scale_8_by_power(self.1, exponent.1))
         }
         fn sum(self) -> f32 { sum_of_8(_mm256_add_ps(self.0, self.1)) }
+        fn transpose(square: &mut [Self; LANES]) {
+            let quarter = |rows: [__m256; 8]| transposed_8(rows);
+            let first: [__m256; 8] = std::array::from_fn(|i| square[i].0);
+            let above: [__m256; 8] = std::array::from_fn(|i| square[i].1);
+            let below: [__m256; 8] = std::array::from_fn(|i| square[i + 8].0);
+            let last: [__m256; 8] = std::array::from_fn(|i| square[i + 8].1);
+            let [first, above, below, last] = [first, above, below, last].map(quarter);
+            for at in 0..8 {
+                square[at] = Self(first[at], below[at]);
+                square[at + 8] = Self(above[at], last[at]);
+            }
+        }
         fn highest(self) -> f32 { highest_of_8(_mm256_max_ps(self.0, self.1)) }
     }
 }

@@ -8,6 +8,7 @@
 mod activations;
 mod float;
 mod formats;
+mod fp8;
 mod int8;
 mod per_channel;
 mod unpack;
@@ -26,6 +27,7 @@ pub(super) const KERNELS: Kernels = Kernels {
     f32: float::panels::<float::F32>,
     f16: float::panels::<float::F16>,
     bf16: float::panels::<float::Bf16>,
+    fp8: fp8::panels,
     bf16_dot: None,
     bf16_dot_is_fast: false,
     float_chunk: usize::MAX,

@@ -38,6 +38,7 @@ fn panels_with_a_scale_per_channel() {
 fn float_panels() {
     if Level::Avx2.is_supported() {
         cases::float(&KERNELS);
+        cases::fp8(&KERNELS);
     }
 }
 

@@ -77,6 +77,11 @@ impl Next {
     /// Only before the first block: a single tile has no others to share with.
     const ONCE: u32 = usize::BITS - 1;
 
+    /// A line at `from`, and no more.
+    pub(super) fn once(from: *const u8) -> Self {
+        Self { from, shift: Self::ONCE }
+    }
+
     /// The share of tile `index` of `tiles`, which go through `blocks` blocks each: the first half of the tiles brings
     /// `lines` cache lines of the panel at `from`, the second half those of the panel after it.
     fn share(
@@ -87,7 +92,7 @@ impl Next {
         blocks: usize,
     ) -> Self {
         if tiles < 2 {
-            return Self { from, shift: Self::ONCE };
+            return Self::once(from);
         }
         let half = tiles.div_ceil(2);
         let shift = (half * blocks / lines.max(1)).max(1).ilog2();
@@ -442,13 +447,17 @@ impl Panels {
 }
 
 /// First row and height of one of `tiles` tiles, which are of equal height as nearly as that goes.
-fn tile_rows(index: usize, tiles: usize, rows: usize) -> (usize, usize) {
+pub(super) fn tile_rows(index: usize, tiles: usize, rows: usize) -> (usize, usize) {
     let first = index * rows / tiles;
     (first, (index + 1) * rows / tiles - first)
 }
 
+/// A tile of some height and of one or two panels.
+///
+/// # Safety
+/// As for [`tile`], on a processor with the features of [`FloatWeights::add`].
 #[inline(always)]
-unsafe fn by_height<W: FloatWeights>(height: usize, pair: bool, tile: &Tile) {
+pub(super) unsafe fn by_height<W: FloatWeights>(height: usize, pair: bool, tile: &Tile) {
     macro_rules! heights {
         ($($height:literal)*) => {
             match (height, pair) {

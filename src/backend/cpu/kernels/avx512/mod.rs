@@ -9,6 +9,7 @@
 mod convert;
 mod float;
 mod format;
+mod fp8;
 mod int8;
 mod kquants;
 mod level;
@@ -42,6 +43,7 @@ pub(super) fn kernels(level: Level) -> Option<Kernels> {
         f32: float_panels::<float::F32>,
         f16: float_panels::<float::F16>,
         bf16: float_panels::<float::Bf16>,
+        fp8: fp8::panels,
         bf16_dot,
         bf16_dot_is_fast: made_by_amd(),
         float_chunk: float::UNITS,
@@ -130,6 +132,11 @@ mod tests {
     #[test]
     fn float_panels() {
         levels().for_each(|kernels| cases::float(&kernels));
+    }
+
+    #[test]
+    fn fp8_panels() {
+        levels().for_each(|kernels| cases::fp8(&kernels));
     }
 
     #[test]

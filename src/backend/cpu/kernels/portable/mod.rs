@@ -30,9 +30,10 @@
 //! Int8 weights with one scale per output: within a block of 256 inputs (the last one may be shorter) `idot` is exact;
 //! each block adds `sx * idot`, and the sum of all is multiplied with the scale of the weights.
 //!
-//! Float panels add `x[k] * w[k]` for k in order.
+//! Float panels add `x[k] * w[k]` for k in order, those of 8-bit floats with the weight already multiplied with its scale.
 
 mod float;
+mod fp8;
 mod int8;
 mod per_channel;
 mod rows;
@@ -46,6 +47,7 @@ pub(crate) const KERNELS: Kernels = Kernels {
     f32: float::f32_panels,
     f16: float::f16_panels,
     bf16: float::bf16_panels,
+    fp8: fp8::panels,
     // Without the processor's help, widening the weights costs less than widening both.
     bf16_dot: None,
     bf16_dot_is_fast: false,

@@ -23,6 +23,7 @@ fn panels_with_a_scale_per_channel() {
 #[test]
 fn float_panels() {
     cases::float(&KERNELS);
+    cases::fp8(&KERNELS);
 }
 
 #[test]

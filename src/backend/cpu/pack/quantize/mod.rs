@@ -13,7 +13,7 @@ use half::f16;
 
 use crate::weights::DType;
 
-/// What to do with weights that a file stores as F32, F16 or BF16. Quantized ones stay as they are.
+/// What to do with weights that a file stores as F32, F16, BF16 or F8_E4M3. Quantized ones stay as they are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Quantize {
     /// Keep them.
@@ -37,7 +37,7 @@ impl Quantize {
         if !Self::FORMATS.contains(&wanted) {
             return Err(format!("it cannot be quantized to {wanted}; Q8_0, Q6_K and Q4_K are offered"));
         }
-        if !matches!(stored, DType::F32 | DType::F16 | DType::BF16) {
+        if !matches!(stored, DType::F32 | DType::F16 | DType::BF16 | DType::F8_E4M3) {
             return Ok(stored);
         }
         [wanted, DType::Q8_0].into_iter().find(|to| cols.is_multiple_of(to.block_elements())).ok_or_else(
