@@ -1,13 +1,13 @@
 //! A Llama of any shape with random weights, in the layout of a Hugging Face directory.
 
-use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::fs;
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use super::Failure;
+use super::weights::{self, Tensor};
 
 /// Whose tokenizer the model uses.
 const TOKENIZER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/models/stories260K");
@@ -31,8 +31,7 @@ pub(crate) struct Shape {
     pub(crate) context: usize,
 }
 
-/// Every tensor: name, rows and columns; a vector has no columns.
-fn tensors(a: &Shape) -> Vec<(String, usize, Option<usize>)> {
+fn tensors(a: &Shape) -> Vec<Tensor> {
     let kv = a.hidden / a.heads * a.kv_heads;
     let mut tensors = vec![("model.embed_tokens.weight".to_owned(), a.vocab, Some(a.hidden))];
     for layer in 0..a.layers {
@@ -98,57 +97,6 @@ pub(crate) fn write(a: &Shape) -> Result<TempDir, Failure> {
         "torch_dtype": "float32",
     });
     fs::write(folder.path().join("config.json"), serde_json::to_vec_pretty(&config)?)?;
-    weights(&folder.path().join("model.safetensors"), &tensors(a))?;
+    weights::write(&folder.path().join("model.safetensors"), &tensors(a))?;
     Ok(folder)
-}
-
-/// A safetensors file: the length of the header, the header, the tensors one after the other.
-fn weights(path: &Path, tensors: &[(String, usize, Option<usize>)]) -> Result<(), Failure> {
-    let mut header = Map::new();
-    let mut end = 0;
-    for (name, rows, columns) in tensors {
-        let start = end;
-        end += rows * columns.unwrap_or(1) * size_of::<f32>();
-        let shape: Vec<usize> = [Some(*rows), *columns].into_iter().flatten().collect();
-        header.insert(name.clone(), json!({ "dtype": "F32", "shape": shape, "data_offsets": [start, end] }));
-    }
-    let mut header = serde_json::to_vec(&Value::Object(header))?;
-    header.resize(header.len().next_multiple_of(8), b' ');
-    let mut file = BufWriter::new(File::create(path)?);
-    file.write_all(&(header.len() as u64).to_le_bytes())?;
-    file.write_all(&header)?;
-    let mut random = Random(1);
-    for (_, rows, columns) in tensors {
-        match columns {
-            // Variance 1/columns keeps activations of unit size through any number of layers.
-            Some(columns) => {
-                let scale = (12.0 / *columns as f32).sqrt();
-                for _ in 0..rows * columns {
-                    file.write_all(&(random.centred() * scale).to_le_bytes())?;
-                }
-            }
-            None => (0..*rows).try_for_each(|_| file.write_all(&1_f32.to_le_bytes()))?,
-        }
-    }
-    Ok(file.flush()?)
-}
-
-/// Knuth's 64-bit linear congruential generator (MMIX): quick, and good enough for weights nobody reads.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 33
-    }
-
-    /// Uniform in -0.5..0.5.
-    fn centred(&mut self) -> f32 {
-        self.next() as f32 / (1_u64 << 31) as f32 - 0.5
-    }
-
-    /// A number below `bound`.
-    pub(crate) fn below(&mut self, bound: usize) -> usize {
-        (self.next() % bound.max(1) as u64) as usize
-    }
 }

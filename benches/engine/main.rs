@@ -8,6 +8,8 @@ mod measure;
 #[path = "../common/model.rs"]
 mod model;
 mod report;
+#[path = "../common/weights.rs"]
+mod weights;
 
 use std::io::{self, Write};
 use std::process::ExitCode;

@@ -9,8 +9,9 @@ use model_runtime::{ModelRuntime, ServeOptions};
 
 use super::Failure;
 use super::arguments::Arguments;
-use super::model::{Random, TOKENIZER_VOCAB};
+use super::model::TOKENIZER_VOCAB;
 use super::report::Report;
+use super::weights::Random;
 
 const ENDPOINT: &str = "bench";
 /// A word of the tokenizer. The bias makes it every answer's every token: each chunk is then one token and no answer

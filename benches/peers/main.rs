@@ -12,6 +12,8 @@ mod model;
 #[path = "../common/peak.rs"]
 mod peak;
 mod report;
+#[path = "../common/weights.rs"]
+mod weights;
 mod workload;
 
 use std::io::{self, Write};

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use super::arguments::{Arguments, Part};
-use super::model::Random;
+use super::weights::Random;
 use super::workload::{Kind, Workload};
 
 const ENDPOINT: &str = "bench";

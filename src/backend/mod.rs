@@ -362,12 +362,6 @@ pub trait Backend: Send + Sync + 'static {
         pooling: Pooling,
     ) -> Result<Self::Tensor, BackendError>;
 
-    /// `x / max(|x|, 1e-12)`, row by row, in place: rows of unit length. A row of zeros stays one.
-    ///
-    /// # Errors
-    /// A device that fails.
-    fn l2_normalize(&self, x: &mut Self::Tensor) -> Result<(), BackendError>;
-
     /// `residual + delta`.
     ///
     /// # Errors

@@ -1,11 +1,8 @@
-//! How the rows of a text become its embedding.
+//! How the rows of a text become its vector.
 
 use std::ops::Range;
 
 use super::BackendError;
-
-/// The smallest length that a vector is divided by.
-pub(super) const MIN_LENGTH: f32 = 1e-12;
 
 /// What a text's rows become.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,6 +14,18 @@ pub enum Pooling {
     Mean,
     /// The last row, as causal models are pooled.
     Last,
+}
+
+impl Pooling {
+    /// Which of a text's rows it reads.
+    pub fn reads(self, text: &Range<usize>) -> Range<usize> {
+        let Range { start, end } = *text;
+        match self {
+            Self::First => start..end.min(start + 1),
+            Self::Mean => start..end,
+            Self::Last => start.max(end.saturating_sub(1))..end,
+        }
+    }
 }
 
 /// Refuses spans without rows, and beyond `rows`.

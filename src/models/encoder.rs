@@ -24,12 +24,12 @@ pub trait EncoderModel<B: Backend>: Send + Sync {
     /// The number of tokens that it knows.
     fn vocab_size(&self) -> usize;
 
-    /// The hidden state of every token behind the last layer, `[rows, width]`. A text's rows depend on nothing else
-    /// in the batch.
+    /// The hidden states behind the last layer of some rows of the batch, ascending: `[rows.len(), width]`. Others are
+    /// not computed to the end. A text's rows depend on nothing else in the batch.
     ///
     /// # Errors
     /// A text of more positions than the model has, or what the backend reports.
-    fn forward(&self, backend: &B, texts: &Texts) -> Result<B::Tensor, BackendError>;
+    fn forward(&self, backend: &B, texts: &Texts, rows: &[u32]) -> Result<B::Tensor, BackendError>;
 }
 
 /// What of an architecture decides what serving it costs.

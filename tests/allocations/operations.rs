@@ -83,8 +83,7 @@ impl Operations {
         let x = backend.add_layer_norm(&mut residual, &x, norm, None, 1e-5).unwrap();
         let x = backend.mixture(&x, router, None, experts, &ROUTING, Activation::Silu).unwrap();
         for pooling in [Pooling::First, Pooling::Mean, Pooling::Last] {
-            let mut pooled = backend.pool(&x, texts, pooling).unwrap();
-            backend.l2_normalize(&mut pooled).unwrap();
+            backend.pool(&x, texts, pooling).unwrap();
         }
     }
 }

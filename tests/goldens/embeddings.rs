@@ -67,7 +67,8 @@ fn hidden_states<B: Backend>(
     let model = sources.load(&backend, &mut |_| ControlFlow::Continue(())).map_err(|e| e.to_string())?;
     let mut batch = Texts::default();
     texts.iter().for_each(|text| batch.push(&ids(&text["input_ids"])));
-    let hidden = model.forward(&backend, &batch).map_err(|e| e.to_string())?;
+    let rows: Vec<u32> = (0..batch.rows() as u32).collect();
+    let hidden = model.forward(&backend, &batch, &rows).map_err(|e| e.to_string())?;
     let mut buffer = Vec::new();
     let values = backend.read(&hidden, &mut buffer).map_err(|e| e.to_string())?;
     for (text, span) in texts.iter().zip(&batch.spans) {

@@ -243,11 +243,6 @@ impl Backend for CandleBackend {
         rows::pool(x, spans, pooling)
     }
 
-    fn l2_normalize(&self, x: &mut Tensor) -> Result<(), BackendError> {
-        *x = rows::l2_normalize(x)?;
-        Ok(())
-    }
-
     fn add(&self, residual: &Tensor, delta: &Tensor) -> Result<Tensor, BackendError> {
         Ok((residual + delta)?)
     }

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use candle_core::{D, Tensor};
 
-use super::super::pooling::{MIN_LENGTH, check};
+use super::super::pooling::check;
 use super::super::{Activation, BackendError, Pooling};
 
 /// `x / sqrt(mean(x^2) + epsilon) * weight`.
@@ -53,10 +53,4 @@ pub(super) fn pool(x: &Tensor, spans: &[Range<usize>], pooling: Pooling) -> Resu
         return Ok(Tensor::zeros((0, width), x.dtype(), x.device())?);
     }
     Ok(Tensor::cat(&texts, 0)?)
-}
-
-/// `x / max(|x|, 1e-12)`.
-pub(super) fn l2_normalize(x: &Tensor) -> Result<Tensor, BackendError> {
-    let length = x.sqr()?.sum_keepdim(D::Minus1)?.sqrt()?;
-    Ok(x.broadcast_div(&length.maximum(MIN_LENGTH)?)?)
 }

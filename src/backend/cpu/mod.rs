@@ -333,11 +333,6 @@ impl Backend for CpuBackend {
         Ok(out)
     }
 
-    fn l2_normalize(&self, x: &mut Tensor) -> Result<(), BackendError> {
-        let width = x.width();
-        rowwise::l2_normalize(self.run(), x.as_mut_slice(), width)
-    }
-
     fn add(&self, residual: &Tensor, delta: &Tensor) -> Result<Tensor, BackendError> {
         let mut out = self.arena.tensor(residual.rows(), residual.width())?;
         rowwise::add(self.run(), residual.as_slice(), delta.as_slice(), out.as_mut_slice())?;

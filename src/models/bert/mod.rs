@@ -103,7 +103,7 @@ impl<B: Backend> EncoderModel<B> for Bert<B> {
         self.config.vocab_size
     }
 
-    fn forward(&self, backend: &B, texts: &Texts) -> Result<B::Tensor, BackendError> {
+    fn forward(&self, backend: &B, texts: &Texts, rows: &[u32]) -> Result<B::Tensor, BackendError> {
         let epsilon = self.config.norm_epsilon;
         let words = backend.embed(&self.words, &texts.ids)?;
         // Every text is a first segment.
@@ -111,9 +111,14 @@ impl<B: Backend> EncoderModel<B> for Bert<B> {
         let mut sum = backend.add(&words, &types)?;
         let positions = backend.embed(&self.positions, &texts.positions)?;
         let mut x = self.norm.of_sum(backend, &mut sum, &positions, epsilon)?;
-        for layer in &self.layers {
+        for (at, layer) in self.layers.iter().enumerate() {
             let qkv = backend.linear(&x, &layer.qkv)?;
-            let attended = backend.encoder_attention(&qkv, None, &texts.spans, None, &self.attention)?;
+            let mut attended = backend.encoder_attention(&qkv, None, &texts.spans, None, &self.attention)?;
+            if at + 1 == self.layers.len() && rows.len() < texts.rows() {
+                // Behind the last attention, rows no longer meet.
+                attended = backend.select_rows(&attended, rows)?;
+                x = backend.select_rows(&x, rows)?;
+            }
             let attended = backend.linear(&attended, &layer.output)?;
             x = layer.attention_norm.of_sum(backend, &mut x, &attended, epsilon)?;
             let hidden = backend.mlp(&x, &layer.up, &layer.down, self.config.activation)?;

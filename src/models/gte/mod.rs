@@ -102,7 +102,7 @@ impl<B: Backend> EncoderModel<B> for Gte<B> {
         self.config.vocab_size
     }
 
-    fn forward(&self, backend: &B, texts: &Texts) -> Result<B::Tensor, BackendError> {
+    fn forward(&self, backend: &B, texts: &Texts, rows: &[u32]) -> Result<B::Tensor, BackendError> {
         let epsilon = self.config.norm_epsilon;
         let rotary = backend.rotary(&self.frequencies, 1.0, &texts.positions)?;
         let scales = self.query_scales(texts);
@@ -115,11 +115,16 @@ impl<B: Backend> EncoderModel<B> for Gte<B> {
             }
             None => self.norm.of(backend, &words, epsilon)?,
         };
-        for layer in &self.layers {
+        for (at, layer) in self.layers.iter().enumerate() {
             let qkv = backend.linear(&x, &layer.qkv)?;
             let scales = scales.as_deref();
-            let attended =
+            let mut attended =
                 backend.encoder_attention(&qkv, Some(&rotary), &texts.spans, scales, &self.attention)?;
+            if at + 1 == self.layers.len() && rows.len() < texts.rows() {
+                // Behind the last attention, rows no longer meet.
+                attended = backend.select_rows(&attended, rows)?;
+                x = backend.select_rows(&x, rows)?;
+            }
             let attended = backend.linear(&attended, &layer.output)?;
             x = layer.attention_norm.of_sum(backend, &mut x, &attended, epsilon)?;
             let hidden = backend.gated_mlp(&x, &layer.gate_up, &layer.down, self.config.activation)?;

@@ -1,5 +1,7 @@
 //! An encoder on a backend, as the engine's embedder.
 
+use std::ops::Range;
+
 use crate::backend::{Backend, Pooling, Texts};
 use crate::embedding::Embedder;
 use crate::error::Result;
@@ -12,6 +14,9 @@ const POOLINGS: [Pooling; 3] = [Pooling::First, Pooling::Mean, Pooling::Last];
 pub(super) struct ModelEmbedder<B: Backend> {
     backend: B,
     model: Box<dyn EncoderModel<B>>,
+    /// The rows of the last batch that are pooled, and which of them each text has.
+    rows: Vec<u32>,
+    spans: Vec<Range<usize>>,
     /// Vectors of the last batch.
     vectors: Vec<f32>,
     buffer: Vec<f32>,
@@ -21,7 +26,8 @@ pub(super) struct ModelEmbedder<B: Backend> {
 
 impl<B: Backend> ModelEmbedder<B> {
     pub(super) fn new(backend: B, model: Box<dyn EncoderModel<B>>, memory: Reservation) -> Self {
-        Self { backend, model, vectors: Vec::new(), buffer: Vec::new(), _memory: memory }
+        let (rows, spans, vectors, buffer) = Default::default();
+        Self { backend, model, rows, spans, vectors, buffer, _memory: memory }
     }
 }
 
@@ -39,13 +45,20 @@ impl<B: Backend> Embedder for ModelEmbedder<B> {
     }
 
     fn embed(&mut self, texts: &Texts, poolings: &[Pooling]) -> Result<&[f32]> {
-        let hidden = self.model.forward(&self.backend, texts)?;
+        self.rows.clear();
+        self.spans.clear();
+        for (text, pooling) in texts.spans.iter().zip(poolings) {
+            let first = self.rows.len();
+            self.rows.extend(pooling.reads(text).map(|row| row as u32));
+            self.spans.push(first..self.rows.len());
+        }
+        let hidden = self.model.forward(&self.backend, texts, &self.rows)?;
         let width = self.model.width();
         self.vectors.clear();
         self.vectors.resize(texts.len() * width, 0.0);
         for pooling in POOLINGS {
             let of_kind = || (0..texts.len()).filter(|&at| poolings[at] == pooling);
-            let spans: Vec<_> = of_kind().map(|at| texts.spans[at].clone()).collect();
+            let spans: Vec<_> = of_kind().map(|at| self.spans[at].clone()).collect();
             if spans.is_empty() {
                 continue;
             }

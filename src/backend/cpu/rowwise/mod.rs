@@ -21,7 +21,7 @@ pub(super) use argmax::argmax;
 pub(super) use clip::clip;
 pub(super) use combine::combine;
 pub(super) use norm::{add, add_layer_norm, add_rms_norm, layer_norm, rms_norm};
-pub(super) use pool::{l2_normalize, pool};
+pub(super) use pool::pool;
 pub use rotary::Rotary;
 pub(super) use softmax::softmax;
 

@@ -1,15 +1,14 @@
-//! Rows of a text into one, and rows of unit length.
+//! Rows of a text into one.
 
 #![allow(clippy::multiple_unsafe_ops_per_block)] // Kernels: every line is an access through a pointer.
 
 use std::ops::Range;
 
-use super::super::super::pooling::{MIN_LENGTH, check};
+use super::super::super::pooling::check;
 use super::super::super::{BackendError, Pooling};
 use super::super::simd::{LANES, Lanes, multiversion};
 use super::super::threads::SharedMut;
-use super::reduce::{DividedBy, SquaresAround, map, sum};
-use super::{Run, fits, rows_of, split};
+use super::{Run, fits, rows_of};
 
 /// Columns that are summed together: as many vectors as make a memory access worth its line, and few enough that one
 /// text alone keeps several threads busy.
@@ -93,49 +92,5 @@ unsafe fn mean_of_columns<L: Lanes>(mean: &Mean<'_>, out: &mut [f32]) {
             let (at, count) = (vector * LANES, (out.len() - vector * LANES).min(LANES));
             total.div(rows).store_part(out.as_mut_ptr().add(at), count);
         }
-    }
-}
-
-/// Rows that are replaced.
-struct Rows {
-    x: *mut f32,
-    width: usize,
-}
-
-// SAFETY: tasks work on different rows.
-unsafe impl Sync for Rows {}
-
-/// `x / max(|x|, 1e-12)`, row by row, in place.
-///
-/// # Errors
-/// A length that is not of whole rows.
-pub(in super::super) fn l2_normalize(run: Run<'_>, x: &mut [f32], width: usize) -> Result<(), BackendError> {
-    let count = rows_of("l2_normalize", x.len(), width)?;
-    let rows = Rows { x: x.as_mut_ptr(), width };
-    let (rows, kernel) = (&rows, normalizer(run.level));
-    split(run, count, width, &|range| {
-        for row in range {
-            // SAFETY: the row exists, no other task has it, and the level is the processor's.
-            unsafe { kernel(rows, row) }
-        }
-    });
-    Ok(())
-}
-
-multiversion! {
-    /// One row of [`l2_normalize`].
-    fn normalizer(rows: &Rows, row: usize) = normalize;
-}
-
-#[inline(always)]
-unsafe fn normalize<L: Lanes>(rows: &Rows, row: usize) {
-    let width = rows.width;
-    // SAFETY: the row exists.
-    unsafe {
-        let x = rows.x.add(row * width);
-        let length = sum::<L>(x, width, &SquaresAround(0.0)).sqrt();
-        // A length that is NaN is kept: `max` would hide it.
-        let divisor = if length < MIN_LENGTH { MIN_LENGTH } else { length };
-        map::<L>(x, x, width, &DividedBy(divisor));
     }
 }
