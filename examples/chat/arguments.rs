@@ -1,11 +1,8 @@
 //! What can be said on the command line.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::Parser;
-use clap::error::ErrorKind;
 
 /// The model that comes with this repository.
 const STORIES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/models/stories260K");
@@ -49,18 +46,4 @@ pub(crate) struct Arguments {
     /// Print one JSON object at the end and nothing else.
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-/// The arguments, or the exit code after saying in one line what is wrong with them.
-pub(crate) fn parse() -> Result<Arguments, ExitCode> {
-    Arguments::try_parse().map_err(|error| {
-        if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-            return if error.print().is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
-        }
-        let text = error.to_string();
-        let line = text.lines().next().unwrap_or("error: the arguments cannot be read");
-        // Nothing is left to do when the error stream is gone.
-        let _ = writeln!(io::stderr(), "{line}; --help lists what is accepted");
-        ExitCode::FAILURE
-    })
 }

@@ -5,8 +5,8 @@ use std::io::{BufRead, Write};
 use model_runtime::ErrorKind;
 use model_runtime::protocol::ChatMessage;
 
-use super::Failure;
 use super::arguments::Arguments;
+use super::common::Failure;
 use super::generate::{self, Generation, Prompt};
 use super::load::Model;
 

@@ -9,8 +9,8 @@ use model_runtime::protocol::{
 };
 use model_runtime::runtime::{ResponseStream, Shape};
 
-use super::Failure;
 use super::arguments::Arguments;
+use super::common::Failure;
 use super::load::{ENDPOINT, Model};
 
 /// What to generate from.

@@ -4,6 +4,8 @@
 //! in a terminal, it holds a conversation. `--parallel N` asks N times at once; all of them share one batch.
 
 mod arguments;
+#[path = "../common/mod.rs"]
+mod common;
 mod conversation;
 mod generate;
 mod load;
@@ -14,29 +16,14 @@ use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use arguments::Arguments;
+use common::Failure;
 use generate::Prompt;
 
 fn main() -> ExitCode {
-    let arguments = match arguments::parse() {
-        Ok(arguments) => arguments,
-        Err(code) => return code,
-    };
-    match run(&arguments) {
-        Ok(()) => ExitCode::SUCCESS,
-        // The reader of our output has seen enough.
-        Err(error) if is_broken_pipe(error.as_ref()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to do when the error stream is gone too.
-            let _ = writeln!(io::stderr(), "error: {error}");
-            ExitCode::FAILURE
-        }
+    match common::parse() {
+        Ok(arguments) => common::exit_code(run(&arguments)),
+        Err(code) => code,
     }
-}
-
-type Failure = Box<dyn std::error::Error>;
-
-fn is_broken_pipe(error: &(dyn std::error::Error + 'static)) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {

@@ -6,9 +6,10 @@ use std::thread;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::arguments::Arguments;
+use super::common::Failure;
 use super::generate::{self, Generation, Prompt};
 use super::load::Model;
-use super::{Failure, report};
+use super::report;
 
 /// How many characters of a text's end its live line is given; the terminal's width cuts them further.
 const SHOWN_CHARS: usize = 250;

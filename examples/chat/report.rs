@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use super::Failure;
+use super::common::Failure;
 use super::generate::Generation;
 use super::load::Model;
 

@@ -218,11 +218,15 @@ impl<'a, 's, S: Store<'a>> Tensors<'a, 's, S> {
         self.store.vector(self.checkpoint, tensor)
     }
 
-    /// A layer norm: `STEM.weight` and `STEM.bias`.
+    /// A layer norm: `STEM.weight` and `STEM.bias`, or `STEM.gamma` and `STEM.beta` as TensorFlow called them and
+    /// checkpoints that came from there still do.
     pub(super) fn norm(&mut self, stem: &str, width: usize) -> Result<Norm<S::Weights>, ModelError> {
-        let weight = self.vector(&format!("{stem}.weight"), width)?;
-        let bias = self.vector(&format!("{stem}.bias"), width)?;
-        Ok(Norm { weight, bias })
+        let name = |now: &str, once: &str| {
+            let once = format!("{stem}.{once}");
+            if self.has(&once) { once } else { format!("{stem}.{now}") }
+        };
+        let (weight, bias) = (name("weight", "gamma"), name("bias", "beta"));
+        Ok(Norm { weight: self.vector(&weight, width)?, bias: self.vector(&bias, width)? })
     }
 
     /// The values of a vector, where the checkpoint has it.

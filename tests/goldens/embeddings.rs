@@ -39,7 +39,7 @@ fn name(text: &Value) -> &str {
 }
 
 /// Ids as the tokenizer alone gives them, where the reference did not cut.
-fn tokens(path: &Path, texts: &[Value]) -> Result<(), String> {
+pub(super) fn tokens(path: &Path, texts: &[Value]) -> Result<(), String> {
     let checkpoint = Checkpoint::open(path).map_err(|e| e.to_string())?;
     let tokenizer = Tokenizer::from_checkpoint(&checkpoint).map_err(|e| e.to_string())?;
     for text in texts {
@@ -135,6 +135,6 @@ fn vectors(
     Ok(())
 }
 
-fn length(vector: &[f32]) -> f64 {
+pub(super) fn length(vector: &[f32]) -> f64 {
     vector.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt()
 }

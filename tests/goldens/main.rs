@@ -7,6 +7,7 @@
 
 mod causal;
 mod embeddings;
+mod encoder_files;
 mod gguf_files;
 mod gguf_vocab;
 mod models;
@@ -61,7 +62,11 @@ fn items(root: &Path) -> Vec<(PathBuf, Run)> {
 /// The model folders in `folder` that have goldens.
 fn model_folders(folder: &Path) -> Vec<(PathBuf, Run)> {
     let has_golden = |item: &PathBuf| item.join("golden.json").is_file();
-    children(folder).into_iter().filter(has_golden).map(|item| (item, models::run as Run)).collect()
+    let golden = |item: PathBuf| match encoder_files::file(&item) {
+        Some(_) => (item, encoder_files::run as Run),
+        None => (item, models::run as Run),
+    };
+    children(folder).into_iter().filter(has_golden).map(golden).collect()
 }
 
 /// The entries of a folder in order of name; none when it does not exist.

@@ -1,5 +1,6 @@
 //! Serving encoders: what callers are told, plans, budgets, and requests on their way.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use model_runtime::models::Task;
@@ -102,29 +103,45 @@ fn options_and_files_that_make_no_sense_are_named() {
     assert!(runtime.endpoints().is_empty());
 }
 
-#[test]
-fn names_with_a_prefix_and_without_are_the_same_model() {
-    // The tiny GTE has the prefix, the one with log-n scaling has not; this BERT gets one.
-    let runtime = both();
-    let (_folder, path) = copy_of(&tiny("bert_bge"));
+/// A copy of the tiny BGE whose tensors have other names.
+fn renamed(rename: impl Fn(String) -> String) -> (tempfile::TempDir, PathBuf) {
+    let (folder, path) = copy_of(&tiny("bert_bge"));
     let bytes = std::fs::read(path.join("model.safetensors")).unwrap();
     let header_len = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     let header: serde_json::Map<String, serde_json::Value> =
         serde_json::from_slice(&bytes[8..8 + header_len]).unwrap();
-    let prefixed: serde_json::Map<_, _> = header
+    let header: serde_json::Map<_, _> = header
         .into_iter()
-        .map(
-            |(name, value)| {
-                if name == "__metadata__" { (name, value) } else { (format!("bert.{name}"), value) }
-            },
-        )
+        .map(|(name, value)| if name == "__metadata__" { (name, value) } else { (rename(name), value) })
         .collect();
-    let header = serde_json::to_vec(&prefixed).unwrap();
+    let header = serde_json::to_vec(&header).unwrap();
     let file = [&(header.len() as u64).to_le_bytes()[..], &header, &bytes[8 + header_len..]].concat();
     std::fs::write(path.join("model.safetensors"), file).unwrap();
+    (folder, path)
+}
+
+#[test]
+fn tensors_go_by_the_names_that_bert_has_had() {
+    // A prefix in models with a head (the tiny GTE has it, the one with log-n scaling has not), and what TensorFlow
+    // called the parts of a norm.
+    let tensorflow = |name: String| match name.rsplit_once("LayerNorm.") {
+        Some((before, "weight")) => format!("{before}LayerNorm.gamma"),
+        Some((before, "bias")) => format!("{before}LayerNorm.beta"),
+        _ => name,
+    };
+    let runtime = both();
+    let of =
+        |endpoint: &str| runtime.embed(endpoint, "bread", EmbedOptions::default()).unwrap().into_values();
+    let (_folder, path) = renamed(|name| format!("bert.{name}"));
     runtime.serve("prefixed", path, single()).unwrap();
-    let of = |endpoint| runtime.embed(endpoint, "bread", EmbedOptions::default()).unwrap().into_values();
     assert_eq!(of("prefixed"), of("bge"));
+    let (_folder, path) = renamed(tensorflow);
+    runtime.serve("tensorflow", path, single()).unwrap();
+    assert_eq!(of("tensorflow"), of("bge"));
+    // A norm that is missing is still missed by its name of today.
+    let (_folder, path) = renamed(|name| name.replace("embeddings.LayerNorm.weight", "elsewhere"));
+    let error = runtime.serve("damaged", path, single()).unwrap_err();
+    assert!(error.message().contains("embeddings.LayerNorm.weight"), "{error}");
 }
 
 #[test]
