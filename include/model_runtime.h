@@ -12,7 +12,8 @@
  *   generated (mr_runtime_submit_chat, then mr_request_next, or a callback). All requests of all threads are batched
  *   together. Every answer and every chunk names the exact version that served it in its field "model". Endpoints of
  *   encoders make vectors instead: mr_runtime_submit_embeddings, mr_embeddings_wait, then mr_embeddings_get_values
- *   lends them as one block of floats.
+ *   lends them as one block of floats. Adapters (LoRA) stand beside a model, each request chooses its own:
+ *   mr_runtime_load_adapter.
  *
  * THREADS
  *   Every function may be called from any thread, and on one handle from many threads at the same time. Freeing may
@@ -944,6 +945,64 @@ mr_status mr_runtime_plan(const struct mr_runtime *runtime,
  * @since 0.1
  */
 mr_status mr_runtime_stats(const struct mr_runtime *runtime, struct mr_text **stats, struct mr_error **error);
+
+/**
+ * Loads an adapter of low rank (LoRA) beside the model of an endpoint that generates, which goes on answering. Requests
+ * choose it by the field "adapter" of their JSON, each its own, and are batched together; the field "model" of their
+ * answers names it too.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param endpoint (in) The endpoint's name.
+ * @param endpoint_len (in) Bytes in endpoint.
+ * @param name (in) What requests call the adapter: text without blanks, '+' and '@'.
+ * @param name_len (in) Bytes in name.
+ * @param path (in) A folder as PEFT saves it: adapter_config.json and adapter_model.safetensors.
+ * @param path_len (in) Bytes in path.
+ * @param info (out) Receives owned JSON about the adapter (name, version, rank, modules, bytes, digest, ...), freed with
+ *   mr_text_free.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_INVALID_REQUEST: a name that is not accepted; MR_E_NOT_FOUND or MR_E_IO: no
+ *   such endpoint, or files that cannot be read; MR_E_INVALID_MODEL: files that are damaged, ask for more than LoRA or do
+ *   not fit the model; MR_E_UNSUPPORTED: an endpoint of an encoder; MR_E_CONFLICT: the name is taken;
+ *   MR_E_INSUFFICIENT_MEMORY. After a failure nothing is left behind.
+ *
+ * Thread safety: any thread, concurrently; requests go on being answered.
+ * Blocking: until the adapter is loaded.
+ * @since 0.1
+ */
+mr_status mr_runtime_load_adapter(const struct mr_runtime *runtime,
+                                  const char *endpoint,
+                                  size_t endpoint_len,
+                                  const char *name,
+                                  size_t name_len,
+                                  const char *path,
+                                  size_t path_len,
+                                  struct mr_text **info,
+                                  struct mr_error **error);
+
+/**
+ * Takes an adapter away. Requests that run finish with what they began with; its memory is given back when the last of
+ * them has ended.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param endpoint (in) The endpoint's name.
+ * @param endpoint_len (in) Bytes in endpoint.
+ * @param name (in) The adapter's name.
+ * @param name_len (in) Bytes in name.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_NOT_FOUND: no such endpoint or adapter; MR_E_UNSUPPORTED: an endpoint of an
+ *   encoder.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+mr_status mr_runtime_unload_adapter(const struct mr_runtime *runtime,
+                                    const char *endpoint,
+                                    size_t endpoint_len,
+                                    const char *name,
+                                    size_t name_len,
+                                    struct mr_error **error);
 
 /**
  * Answers a chat request, all at once.

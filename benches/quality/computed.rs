@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use model_runtime::backend::cpu::{CpuBackend, CpuOptions, Tensor};
 use model_runtime::backend::{BLOCK_TOKENS, Backend, Batch};
-use model_runtime::models::{CausalModel, CausalSources};
+use model_runtime::models::{CausalModel, CausalSources, StepAdapters};
 use model_runtime::weights::Checkpoint;
 
 use super::Failure;
@@ -73,7 +73,8 @@ impl Computed {
 
     fn compute(&mut self) -> Result<&[f32], Failure> {
         self.logits = None;
-        let logits = self.model.forward(&self.backend, &self.batch, &mut self.cache)?;
+        let logits =
+            self.model.forward(&self.backend, &self.batch, &StepAdapters::default(), &mut self.cache)?;
         Ok(self.backend.read(self.logits.insert(logits), &mut self.buffer)?)
     }
 }

@@ -9,6 +9,7 @@
 #[cfg(panic = "abort")]
 compile_error!("the C interface turns panics into errors: build it with panic = \"unwind\"");
 
+pub mod adapters;
 pub mod boundary;
 pub mod callback;
 pub mod dispatch;

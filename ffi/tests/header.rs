@@ -14,6 +14,7 @@ const SOURCES: &[&str] = &[
     "callback",
     "options",
     "runtime",
+    "adapters",
     "generate",
     "request",
     "embeddings",

@@ -45,7 +45,11 @@ fn program(name: &str, how: &How) {
         }
         _ => Command::new(&program),
     };
-    let model = if name == "embeddings" { manifest("../tests/data/tiny") } else { model() };
+    let model = match name {
+        "adapters" => manifest(".."),
+        "embeddings" => manifest("../tests/data/tiny"),
+        _ => model(),
+    };
     command.arg(model).arg(&scratch).env("ASAN_OPTIONS", "detect_leaks=1");
     let output = run(&mut command);
     // The library prints nothing, and neither do sanitizers that find nothing.
@@ -71,6 +75,21 @@ fn streams() {
 #[test]
 fn callbacks() {
     program("callbacks", &How::Plain);
+}
+
+#[test]
+fn adapters() {
+    program("adapters", &How::Plain);
+}
+
+#[test]
+fn adapters_sanitized() {
+    program("adapters", &How::Sanitized);
+}
+
+#[test]
+fn adapters_under_valgrind() {
+    program("adapters", &How::Valgrind);
 }
 
 #[test]

@@ -8,6 +8,15 @@ use std::ops::Range;
 /// Tokens in one block of the paged cache.
 pub const BLOCK_TOKENS: usize = 16;
 
+/// Names the adapter that a sequence is computed with, among all that its engine ever had: never given twice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AdapterId(pub u32);
+
+impl AdapterId {
+    /// No adapter: the model as it is.
+    pub const BASE: Self = Self(0);
+}
+
 /// The rows that one sequence contributes to a step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Span {
@@ -18,6 +27,8 @@ pub struct Span {
     /// Where the sequence's block table lies in [`Batch::blocks`]: one block per [`BLOCK_TOKENS`] positions,
     /// covering every position from 0 to the span's last.
     pub blocks: Range<usize>,
+    /// The adapter that its rows are computed with.
+    pub adapter: AdapterId,
 }
 
 impl Span {
@@ -67,9 +78,21 @@ impl Batch {
         self.logit_rows.clear();
     }
 
+    /// Appends a span of the model without adapter: as [`push_adapted`](Self::push_adapted).
+    pub fn push(&mut self, ids: &[u32], start: usize, block_table: &[u32], logits: usize) {
+        self.push_adapted(AdapterId::BASE, ids, start, block_table, logits);
+    }
+
     /// Appends a span: `ids` at positions `start..`, with the sequence's block table (one block per
     /// [`BLOCK_TOKENS`] positions up to the last row), and logits wanted for its last `logits` rows.
-    pub fn push(&mut self, ids: &[u32], start: usize, block_table: &[u32], logits: usize) {
+    pub fn push_adapted(
+        &mut self,
+        adapter: AdapterId,
+        ids: &[u32],
+        start: usize,
+        block_table: &[u32],
+        logits: usize,
+    ) {
         let first = self.ids.len();
         self.ids.extend_from_slice(ids);
         self.positions.extend((start..start + ids.len()).map(|position| position as u32));
@@ -77,6 +100,6 @@ impl Batch {
         self.blocks.extend_from_slice(block_table);
         let end = self.ids.len();
         self.logit_rows.extend((end - logits..end).map(|row| row as u32));
-        self.spans.push(Span { rows: first..end, start, blocks });
+        self.spans.push(Span { rows: first..end, start, blocks, adapter });
     }
 }

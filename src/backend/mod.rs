@@ -10,6 +10,7 @@ pub mod candle;
 pub mod cpu;
 mod error;
 mod latent;
+mod low_rank;
 pub mod pooling;
 pub mod routing;
 pub mod source;
@@ -21,9 +22,10 @@ use std::ops::{ControlFlow, Range};
 use std::sync::Arc;
 
 pub use alibi::alibi_slopes;
-pub use batch::{BLOCK_TOKENS, Batch, Span};
+pub use batch::{AdapterId, BLOCK_TOKENS, Batch, Span};
 pub use error::BackendError;
 pub use latent::{CacheEntry, LatentAttention, LatentInputs};
+pub use low_rank::{Adaptation, AdaptedRows, LowRank};
 pub use pooling::Pooling;
 pub use routing::{Expert, ExpertGroups, Routing, Scoring};
 pub use source::{BlockScales, MatrixPart, MatrixProgress, MatrixSource, MatrixUse, RowOrder};
@@ -301,6 +303,31 @@ pub trait Backend: Send + Sync + 'static {
         attention: &Attention,
     ) -> Result<Self::Tensor, BackendError>;
 
+    /// Changes of low rank: `y[row, first..first + out] += scale * B (A x[row])` for every term of every adapter and each
+    /// of its rows, where `y` is a product of `x`. All other values stay as they are. The factors are multiplied as
+    /// floats, whatever the backend does with other weights.
+    ///
+    /// # Errors
+    /// Widths that do not fit, or rows that are not there or do not ascend.
+    fn add_low_rank(
+        &self,
+        y: &mut Self::Tensor,
+        x: &Self::Tensor,
+        adaptation: &Adaptation<'_, Self::Matrix>,
+    ) -> Result<(), BackendError>;
+
+    /// `act(x)`.
+    ///
+    /// # Errors
+    /// A device that fails.
+    fn activate(&self, x: Self::Tensor, activation: Activation) -> Result<Self::Tensor, BackendError>;
+
+    /// `act(gate) * up` for rows of gates followed by as many values: `[rows, width / 2]`.
+    ///
+    /// # Errors
+    /// An odd width, or no memory.
+    fn gated(&self, gate_up: &Self::Tensor, activation: Activation) -> Result<Self::Tensor, BackendError>;
+
     /// `down(act(up(x)))`, the network without a gate; biases belong to the matrices.
     ///
     /// # Errors
@@ -311,7 +338,9 @@ pub trait Backend: Send + Sync + 'static {
         up: &Self::Matrix,
         down: &Self::Matrix,
         activation: Activation,
-    ) -> Result<Self::Tensor, BackendError>;
+    ) -> Result<Self::Tensor, BackendError> {
+        self.linear(&self.activate(self.linear(x, up)?, activation)?, down)
+    }
 
     /// `down(act(gate(x)) * up(x))`, where `gate_up` stacks gate over up (Shazeer, 2020). Where a checkpoint packs up
     /// over gate, the parts of the source name the two ranges of rows in this order.
@@ -324,7 +353,11 @@ pub trait Backend: Send + Sync + 'static {
         gate_up: &Self::Matrix,
         down: &Self::Matrix,
         activation: Activation,
-    ) -> Result<Self::Tensor, BackendError>;
+    ) -> Result<Self::Tensor, BackendError> {
+        // The gates and values are given back before the second product.
+        let hidden = self.gated(&self.linear(x, gate_up)?, activation)?;
+        self.linear(&hidden, down)
+    }
 
     /// A mixture of experts: every row goes through the [gated networks](Self::gated_mlp) of the experts that `routing`
     /// chooses for it by the router's logits, `router(x)`; the result is the sum of their outputs by weight, in the

@@ -65,6 +65,9 @@ pub enum MatrixUse {
     /// Multiplied with activations to choose experts: kept as stored, whatever a backend does to other weights. It is
     /// small, and a choice that flips changes more than any rounding.
     Router,
+    /// A factor of a low-rank change of other products ([`LowRank`](super::LowRank)): kept as stored, which must be F32,
+    /// F16 or BF16. It is small, and what it says would drown in the rounding of other weights.
+    LowRank,
 }
 
 /// A matrix to load.

@@ -5,6 +5,7 @@
 mod fp8;
 mod latent;
 mod loading;
+mod low_rank;
 mod mixture;
 mod rows;
 

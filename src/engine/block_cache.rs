@@ -6,7 +6,7 @@
 
 use super::lru::Lru;
 use super::prefix_index::{Node, NodeId, PrefixIndex};
-use crate::backend::BLOCK_TOKENS;
+use crate::backend::{AdapterId, BLOCK_TOKENS};
 
 /// The number of blocks that hold `positions` positions.
 pub(crate) fn blocks_for(positions: usize) -> usize {
@@ -26,7 +26,7 @@ pub(crate) struct Reservation {
 
 impl Default for Reservation {
     fn default() -> Self {
-        Self { shared: Vec::new(), node: NodeId::ROOT, fresh: 0 }
+        Self { shared: Vec::new(), node: NodeId::root(AdapterId::BASE), fresh: 0 }
     }
 }
 
@@ -74,11 +74,11 @@ impl BlockCache {
         self.total() - self.available()
     }
 
-    /// Plans what a sequence of `tokens` would take. The last token is never shared: somebody must compute its
-    /// logits.
-    pub(crate) fn plan(&self, tokens: &[u32], reservation: &mut Reservation) {
+    /// Plans what a sequence of `tokens` would take that an adapter computes. The last token is never shared: somebody
+    /// must compute its logits.
+    pub(crate) fn plan(&self, adapter: AdapterId, tokens: &[u32], reservation: &mut Reservation) {
         reservation.shared.clear();
-        reservation.node = NodeId::ROOT;
+        reservation.node = NodeId::root(adapter);
         let before_last = &tokens[..tokens.len().saturating_sub(1)];
         for block in before_last.chunks_exact(BLOCK_TOKENS) {
             let Some(node) = self.index.child(reservation.node, block) else { break };
@@ -232,10 +232,10 @@ mod tests {
     /// Fills `table` with blocks for `tokens` and shares all full ones.
     fn store(cache: &mut BlockCache, tokens: &[u32]) -> Vec<u32> {
         let mut plan = Reservation::default();
-        cache.plan(tokens, &mut plan);
+        cache.plan(AdapterId::BASE, tokens, &mut plan);
         let mut table = Vec::new();
         assert!(cache.commit(&plan, &mut table));
-        let mut node = NodeId::ROOT;
+        let mut node = NodeId::root(AdapterId::BASE);
         for (slot, block) in table.iter_mut().zip(tokens.chunks_exact(BLOCK_TOKENS)) {
             node = cache.share(node, block, slot).unwrap();
         }
@@ -250,9 +250,9 @@ mod tests {
         cache.release_table(&mut table);
         assert_eq!((cache.used(), cache.cached()), (0, 3));
         let mut plan = Reservation::default();
-        cache.plan(&tokens, &mut plan);
+        cache.plan(AdapterId::BASE, &tokens, &mut plan);
         assert_eq!((plan.shared.len(), plan.fresh), (2, 1));
-        cache.plan(&tokens[..33], &mut plan);
+        cache.plan(AdapterId::BASE, &tokens[..33], &mut plan);
         assert_eq!((plan.shared.len(), plan.fresh), (2, 1));
     }
 
@@ -265,7 +265,7 @@ mod tests {
         let mut other = Vec::new();
         assert!(cache.grow(&mut other, 2), "one free block and one evicted");
         let mut plan = Reservation::default();
-        cache.plan(&[tokens.as_slice(), &[1]].concat(), &mut plan);
+        cache.plan(AdapterId::BASE, &[tokens.as_slice(), &[1]].concat(), &mut plan);
         assert_eq!(plan.shared.len(), 2);
         assert!(!cache.fits(&plan, 0), "both shared blocks would be revived and two more are missing");
         assert!(!cache.grow(&mut other, 5));
@@ -278,8 +278,8 @@ mod tests {
         let tokens = tokens(1);
         let (mut first, mut second) = (Vec::new(), Vec::new());
         assert!(cache.grow(&mut first, 1) && cache.grow(&mut second, 1));
-        let node = cache.share(NodeId::ROOT, &tokens, &mut first[0]).unwrap();
-        assert_eq!(cache.share(NodeId::ROOT, &tokens, &mut second[0]), Some(node));
+        let node = cache.share(NodeId::root(AdapterId::BASE), &tokens, &mut first[0]).unwrap();
+        assert_eq!(cache.share(NodeId::root(AdapterId::BASE), &tokens, &mut second[0]), Some(node));
         assert_eq!(first, second);
         assert_eq!((cache.used(), cache.available()), (1, 3));
         cache.release_table(&mut first);

@@ -170,10 +170,7 @@ impl Snapshot {
         require!(ids.len() == self.index.len(), "an identity is given twice");
         require!(blocks.len() == self.index.len(), "two nodes live in one block");
         for (parent, node) in &self.index {
-            require!(
-                *parent == NodeId::ROOT || ids.contains(parent),
-                "{node:?} has lost its parent {parent:?}"
-            );
+            require!(parent.is_root() || ids.contains(parent), "{node:?} has lost its parent {parent:?}");
         }
         Ok(())
     }
@@ -294,6 +291,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::backend::AdapterId;
     use crate::engine::request::Request;
     use crate::engine::sampling::SamplingParams;
     use crate::engine::step::Verdict;
@@ -310,6 +308,7 @@ mod tests {
             let prompt = vec![id as u32; prompt];
             let mut request = Request {
                 prompt,
+                adapter: AdapterId::BASE,
                 max_tokens,
                 stop_tokens: Vec::new(),
                 sampling: SamplingParams::greedy(),
@@ -345,7 +344,7 @@ mod tests {
             ("a free block is cached", |s| s.cached.push(s.free[0])),
             ("a cached block without a node", |s| s.index.retain(|(_, node)| node.block != s.cached[0])),
             ("a node without its parent", |s| {
-                let (root, _) = s.index.iter().copied().find(|(parent, _)| *parent != NodeId::ROOT).unwrap();
+                let (root, _) = s.index.iter().copied().find(|(parent, _)| !parent.is_root()).unwrap();
                 s.index.retain(|(_, node)| node.id != root);
             }),
             ("a table that is too short", |s| s.running[1].table.truncate(1)),

@@ -96,7 +96,7 @@ impl Scheduler {
             return false;
         }
         let Some(head) = self.queue.first() else { return false };
-        self.cache.plan(&head.tokens, &mut self.reservation);
+        self.cache.plan(head.adapter, &head.tokens, &mut self.reservation);
         // A block for each running sequence to grow into is left, or the newcomer would soon be preempted. The best
         // standing sequence alone needs none.
         let has_room = |scheduler: &Self| {
@@ -186,7 +186,7 @@ impl Scheduler {
                 let logits = if end == sequence.tokens.len() { 1 + sequence.drafts } else { 0 };
                 let table = &sequence.table[..blocks_for(end)];
                 let ids = &sequence.tokens[sequence.computed..end];
-                step.batch.push(ids, sequence.computed, table, logits);
+                step.batch.push_adapted(sequence.adapter, ids, sequence.computed, table, logits);
                 let rows = sequence.planned;
                 step.participants.push(Participant { id: sequence.id, index, rows, logits });
                 match phase {

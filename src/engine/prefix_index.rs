@@ -6,16 +6,27 @@
 
 use std::collections::HashMap;
 
-use crate::backend::BLOCK_TOKENS;
+use crate::backend::{AdapterId, BLOCK_TOKENS};
 
 /// Identity of a node: a beginning that is a whole number of blocks long. Never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct NodeId(u64);
 
 impl NodeId {
-    /// The empty beginning.
-    pub(crate) const ROOT: Self = Self(0);
+    /// The empty beginning of texts that an adapter computes. Each has its own: keys and values are the adapter's, so
+    /// no beginning is shared with another one, or with the model as it is.
+    pub(crate) fn root(adapter: AdapterId) -> Self {
+        Self(ROOTS | u64::from(adapter.0))
+    }
+
+    #[cfg(any(debug_assertions, test, fuzzing))]
+    pub(crate) fn is_root(self) -> bool {
+        self.0 >= ROOTS
+    }
 }
+
+/// Roots stand above every identity that counting reaches.
+const ROOTS: u64 = 1 << 63;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Key {
@@ -100,31 +111,48 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
+    fn root() -> NodeId {
+        NodeId::root(AdapterId::BASE)
+    }
+
+    #[test]
+    fn the_same_tokens_under_two_adapters_are_two_beginnings() {
+        let mut index = PrefixIndex::new(16);
+        let tokens = [1; BLOCK_TOKENS];
+        let base = index.insert(root(), &tokens, 0).unwrap();
+        for adapter in [1, 2, u32::MAX] {
+            let root = NodeId::root(AdapterId(adapter));
+            assert_eq!(index.child(root, &tokens), None);
+            assert_ne!(index.insert(root, &tokens, adapter % 15 + 1).unwrap(), base);
+        }
+        assert_eq!(index.child(root(), &tokens), Some(base));
+    }
+
     #[test]
     fn a_block_is_found_only_after_its_own_beginning() {
         let mut index = PrefixIndex::new(16);
         let (a, b) = ([1; BLOCK_TOKENS], [2; BLOCK_TOKENS]);
-        let first = index.insert(NodeId::ROOT, &a, 7).unwrap();
+        let first = index.insert(root(), &a, 7).unwrap();
         let second = index.insert(first.id, &b, 8).unwrap();
         assert_eq!(index.child(first.id, &b), Some(second));
-        assert_eq!(index.child(NodeId::ROOT, &b), None);
-        assert_eq!(index.insert(NodeId::ROOT, &a, 9).unwrap(), first, "the first to come stays");
+        assert_eq!(index.child(root(), &b), None);
+        assert_eq!(index.insert(root(), &a, 9).unwrap(), first, "the first to come stays");
         assert!(!index.holds(9));
-        assert_eq!(index.insert(NodeId::ROOT, &a[1..], 9), None);
+        assert_eq!(index.insert(root(), &a[1..], 9), None);
     }
 
     #[test]
     fn identities_are_not_reused_after_removal() {
         let mut index = PrefixIndex::new(16);
         let (a, b) = ([1; BLOCK_TOKENS], [2; BLOCK_TOKENS]);
-        let first = index.insert(NodeId::ROOT, &a, 0).unwrap();
+        let first = index.insert(root(), &a, 0).unwrap();
         index.insert(first.id, &b, 1).unwrap();
         index.remove(0);
-        let again = index.insert(NodeId::ROOT, &a, 2).unwrap();
+        let again = index.insert(root(), &a, 2).unwrap();
         assert_ne!(again.id, first.id);
         assert_eq!(index.child(again.id, &b), None, "the orphan is not found through its parent's successor");
         index.clear();
-        assert!(index.insert(NodeId::ROOT, &a, 2).unwrap().id > again.id);
+        assert!(index.insert(root(), &a, 2).unwrap().id > again.id);
         assert_eq!(index.entries().count(), 1);
     }
 }

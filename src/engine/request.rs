@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::sampling::{SampledToken, SamplingParams};
+use crate::backend::AdapterId;
 use crate::error::Error;
 
 /// Names a request within one engine; never reused.
@@ -14,6 +15,8 @@ pub struct RequestId(pub u64);
 pub struct Request {
     /// The prompt's token ids; at least one.
     pub prompt: Vec<u32>,
+    /// The adapter that all its tokens are computed with. The executor must have it until the request ends.
+    pub adapter: AdapterId,
     /// The most tokens to generate; at least one.
     pub max_tokens: usize,
     /// Tokens that end the generation. The stop token itself is reported to nobody.

@@ -117,6 +117,7 @@ impl Scheduler {
         self.queue.push(Sequence {
             id,
             rank: Rank::new(request.priority, self.options.steps_per_priority, self.stats.steps, id),
+            adapter: request.adapter,
             prompt_len: tokens.len(),
             tokens,
             drafts: 0,
@@ -130,7 +131,7 @@ impl Scheduler {
             planned: 0,
             table: Vec::new(),
             shared: 0,
-            node: NodeId::ROOT,
+            node: NodeId::root(request.adapter),
             timings: Timings { submitted: now, ..Default::default() },
         });
         Ok(())

@@ -6,6 +6,7 @@ use super::draft::PromptLookup;
 use super::prefix_index::NodeId;
 use super::request::{RequestId, Timings};
 use super::stats::EngineStats;
+use crate::backend::AdapterId;
 
 /// A sequence's standing among all others: less is better, no two are equal, and it never changes.
 ///
@@ -41,6 +42,7 @@ pub(crate) enum Phase {
 pub(crate) struct Sequence {
     pub(crate) id: RequestId,
     pub(crate) rank: Rank,
+    pub(crate) adapter: AdapterId,
     /// The prompt and what was generated; while a step is planned, its drafts behind them.
     pub(crate) tokens: Vec<u32>,
     /// How many of the last tokens are drafts.
@@ -128,7 +130,7 @@ impl Sequence {
         self.computed = 0;
         self.planned = 0;
         self.shared = 0;
-        self.node = NodeId::ROOT;
+        self.node = NodeId::root(self.adapter);
     }
 }
 

@@ -1,10 +1,12 @@
 //! Causal language models: which architecture a checkpoint has, what serving it would cost, and how it is loaded.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 use super::tensors::{Loader, Survey, Tensors};
 use super::{
-    Dbrx, DbrxConfig, Deepseek, DeepseekConfig, Llama, LlamaConfig, ModelError, Mpt, MptConfig, config,
+    Adaptable, Dbrx, DbrxConfig, Deepseek, DeepseekConfig, Llama, LlamaConfig, ModelError, Mpt, MptConfig,
+    StepAdapters, config,
 };
 use crate::backend::{Backend, BackendError, Batch, CacheShape};
 use crate::weights::{Checkpoint, Format, LoadProgress};
@@ -21,11 +23,17 @@ pub trait CausalModel<B: Backend>: Send + Sync {
     fn vocab_size(&self) -> usize;
 
     /// Computes one step over the ragged batch: keys and values go to the cache, and the logits of
-    /// [`Batch::logit_rows`] come back, `[logit_rows, vocab_size]`.
+    /// [`Batch::logit_rows`] come back, `[logit_rows, vocab_size]`. `adapters` was filled for this batch.
     ///
     /// # Errors
     /// What the backend reports.
-    fn forward(&self, backend: &B, batch: &Batch, cache: &mut B::Cache) -> Result<B::Tensor, BackendError>;
+    fn forward(
+        &self,
+        backend: &B,
+        batch: &Batch,
+        adapters: &StepAdapters<B>,
+        cache: &mut B::Cache,
+    ) -> Result<B::Tensor, BackendError>;
 }
 
 /// What of an architecture decides what serving it costs.
@@ -102,6 +110,7 @@ pub struct CausalSources<'a> {
     checkpoint: &'a Checkpoint,
     config: CausalConfig,
     survey: Survey<'a>,
+    adaptable: Arc<Adaptable>,
 }
 
 impl<'a> CausalSources<'a> {
@@ -118,10 +127,12 @@ impl<'a> CausalSources<'a> {
             CausalConfig::Mpt(config) => drop(Mpt::build(config, &mut tensors)?),
             CausalConfig::Dbrx(config) => drop(Dbrx::build(config, &mut tensors)?),
             CausalConfig::Deepseek(config) => {
-                drop(Deepseek::build(config, &mut tensors.fp8(config.fp8_blocks))?);
+                tensors = tensors.fp8(config.fp8_blocks);
+                drop(Deepseek::build(config, &mut tensors)?);
             }
         }
-        Ok(Self { checkpoint, config, survey })
+        let adaptable = Arc::new(Adaptable::new(tensors.into_sites()));
+        Ok(Self { checkpoint, config, survey, adaptable })
     }
 
     /// The configuration.
@@ -132,6 +143,11 @@ impl<'a> CausalSources<'a> {
     /// What of it decides the costs.
     pub fn shape(&self) -> CausalShape {
         self.config.shape()
+    }
+
+    /// What of the model adapters may change.
+    pub fn adaptable(&self) -> Arc<Adaptable> {
+        Arc::clone(&self.adaptable)
     }
 
     /// Bytes of memory that the weights will take on this backend.

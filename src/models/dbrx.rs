@@ -5,8 +5,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::config::{CONFIG, GGUF, check_positive, check_sizes, fields, unexpected};
+use super::lora::Linear;
 use super::tensors::{MatrixOf, Store, Tensors};
-use super::{CausalModel, CausalShape, ModelError, RopeScaling, RopeSettings, Weights};
+use super::{CausalModel, CausalShape, ModelError, RopeScaling, RopeSettings, StepAdapters, Weights};
 use crate::backend::{
     Activation, Attention, Backend, BackendError, Batch, CacheEntry, CacheShape, Expert, Routing, RowOrder,
     Scoring,
@@ -215,15 +216,15 @@ pub(super) struct Dbrx<W: Weights> {
     routing: Routing,
     frequencies: Vec<f32>,
     embedding: W::Matrix,
-    head: W::Matrix,
+    head: Linear<W>,
     norm: W::Vector,
     layers: Vec<Layer<W>>,
 }
 
 struct Layer<W: Weights> {
     attention_norm: W::Vector,
-    qkv: W::Matrix,
-    output: W::Matrix,
+    qkv: Linear<W>,
+    output: Linear<W>,
     mlp_norm: W::Vector,
     router: W::Matrix,
     experts: Vec<Expert<W::Matrix>>,
@@ -244,6 +245,7 @@ impl<W: Weights> Dbrx<W> {
             Format::HuggingFace => ("transformer.wte", "lm_head", "transformer.norm_f.weight"),
             Format::Gguf => ("token_embd", "output", "output_norm.weight"),
         };
+        let head = tensors.module("lm_head", head, vocab_size, hidden)?;
         Ok(Self {
             attention: Attention {
                 heads,
@@ -267,7 +269,7 @@ impl<W: Weights> Dbrx<W> {
                 .map(|at| Layer::build(config, tensors, at))
                 .collect::<Result<_, _>>()?,
             norm: tensors.vector(norm, hidden)?,
-            head: tensors.product(head, vocab_size, hidden)?,
+            head: tensors.linear(&[head])?,
             config: config.clone(),
         })
     }
@@ -298,10 +300,13 @@ impl<W: Weights> Layer<W> {
         };
         let name = |stem: &str| format!("{prefix}.{stem}");
         let qkv_rows = (config.heads + 2 * config.kv_heads) * config.head_dim();
+        let attention = |of: &str| format!("transformer.blocks.{at}.norm_attn_norm.attn.{of}");
+        let qkv = tensors.module(attention("Wqkv"), &name(qkv), qkv_rows, hidden)?;
+        let output = tensors.module(attention("out_proj"), &name(output), hidden, hidden)?;
         Ok(Self {
             attention_norm: tensors.vector(&name(&format!("{attention_norm}.weight")), hidden)?,
-            qkv: tensors.product(&name(qkv), qkv_rows, hidden)?,
-            output: tensors.product(&name(output), hidden, hidden)?,
+            qkv: tensors.linear(&[qkv])?,
+            output: tensors.linear(&[output])?,
             mlp_norm: tensors.vector(&name(&format!("{mlp_norm}.weight")), hidden)?,
             router: tensors.router(&name(router), config.experts, hidden)?,
             experts: (0..config.experts)
@@ -350,7 +355,14 @@ impl<B: Backend> CausalModel<B> for Dbrx<B> {
         self.config.vocab_size
     }
 
-    fn forward(&self, backend: &B, batch: &Batch, cache: &mut B::Cache) -> Result<B::Tensor, BackendError> {
+    fn forward(
+        &self,
+        backend: &B,
+        batch: &Batch,
+        adapters: &StepAdapters<B>,
+        cache: &mut B::Cache,
+    ) -> Result<B::Tensor, BackendError> {
+        let adapted = adapters.rows();
         let rotary = backend.rotary(&self.frequencies, 1.0, &batch.positions)?;
         let mut residual = backend.embed(&self.embedding, &batch.ids)?;
         let mut delta: Option<B::Tensor> = None;
@@ -360,12 +372,12 @@ impl<B: Backend> CausalModel<B> for Dbrx<B> {
                 None => backend.layer_norm(&residual, norm, None, EPSILON)?,
                 Some(delta) => backend.add_layer_norm(&mut residual, &delta, norm, None, EPSILON)?,
             };
-            let mut qkv = backend.linear(&x, &layer.qkv)?;
+            let mut qkv = layer.qkv.apply(backend, &x, adapted)?;
             if let Some(limit) = self.config.clip_qkv {
                 backend.clip(&mut qkv, limit)?;
             }
             let attended = backend.attention(&qkv, Some(&rotary), cache, at, batch, &self.attention)?;
-            let attended = backend.linear(&attended, &layer.output)?;
+            let attended = layer.output.apply(backend, &attended, adapted)?;
             let x = backend.add_layer_norm(&mut residual, &attended, &layer.mlp_norm, None, EPSILON)?;
             delta = Some(backend.mixture(
                 &x,
@@ -381,7 +393,7 @@ impl<B: Backend> CausalModel<B> for Dbrx<B> {
         }
         let rows = backend.select_rows(&residual, &batch.logit_rows)?;
         let x = backend.layer_norm(&rows, &self.norm, None, EPSILON)?;
-        backend.linear(&x, &self.head)
+        self.head.apply(backend, &x, adapters.logit_rows())
     }
 }
 

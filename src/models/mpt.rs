@@ -5,8 +5,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::config::{CONFIG, GGUF, check_positive, check_sizes, fields, unexpected};
+use super::lora::Linear;
 use super::tensors::{Store, Tensors};
-use super::{CausalModel, CausalShape, ModelError, Weights};
+use super::{CausalModel, CausalShape, ModelError, StepAdapters, Weights};
 use crate::backend::{
     Activation, Attention, Backend, BackendError, Batch, CacheEntry, CacheShape, alibi_slopes,
 };
@@ -192,11 +193,11 @@ pub(super) struct Mpt<W: Weights> {
 
 struct Layer<W: Weights> {
     attention_norm: W::Vector,
-    qkv: W::Matrix,
-    output: W::Matrix,
+    qkv: Linear<W>,
+    output: Linear<W>,
     mlp_norm: W::Vector,
-    up: W::Matrix,
-    down: W::Matrix,
+    up: Linear<W>,
+    down: Linear<W>,
 }
 
 impl<W: Weights> Mpt<W> {
@@ -216,24 +217,26 @@ impl<W: Weights> Mpt<W> {
         };
         let head_dim = config.head_dim();
         let layer = |at: usize| {
-            let (prefix, [attention_norm, qkv, output, mlp_norm, up, down]) = match tensors.format() {
-                Format::HuggingFace => (
-                    format!("transformer.blocks.{at}"),
-                    ["norm_1", "attn.Wqkv", "attn.out_proj", "norm_2", "ffn.up_proj", "ffn.down_proj"],
-                ),
-                Format::Gguf => (
-                    format!("blk.{at}"),
-                    ["attn_norm", "attn_qkv", "attn_output", "ffn_norm", "ffn_up", "ffn_down"],
-                ),
+            let format = tensors.format();
+            let name = |(hugging_face, gguf): (&str, &str)| match format {
+                Format::HuggingFace => format!("transformer.blocks.{at}.{hugging_face}"),
+                Format::Gguf => format!("blk.{at}.{gguf}"),
             };
-            let name = |stem: &str| format!("{prefix}.{stem}");
+            let module = |names: (&str, &str), rows, cols| {
+                let module = format!("transformer.blocks.{at}.{}", names.0);
+                tensors.module(module, &name(names), rows, cols)
+            };
+            let qkv = module(("attn.Wqkv", "attn_qkv"), 3 * hidden, hidden)?;
+            let output = module(("attn.out_proj", "attn_output"), hidden, hidden)?;
+            let up = module(("ffn.up_proj", "ffn_up"), intermediate, hidden)?;
+            let down = module(("ffn.down_proj", "ffn_down"), hidden, intermediate)?;
             Ok(Layer {
-                attention_norm: tensors.vector(&name(&format!("{attention_norm}.weight")), hidden)?,
-                qkv: tensors.product(&name(qkv), 3 * hidden, hidden)?,
-                output: tensors.product(&name(output), hidden, hidden)?,
-                mlp_norm: tensors.vector(&name(&format!("{mlp_norm}.weight")), hidden)?,
-                up: tensors.product(&name(up), intermediate, hidden)?,
-                down: tensors.product(&name(down), hidden, intermediate)?,
+                attention_norm: tensors.vector(&name(("norm_1.weight", "attn_norm.weight")), hidden)?,
+                qkv: tensors.linear(&[qkv])?,
+                output: tensors.linear(&[output])?,
+                mlp_norm: tensors.vector(&name(("norm_2.weight", "ffn_norm.weight")), hidden)?,
+                up: tensors.linear(&[up])?,
+                down: tensors.linear(&[down])?,
             })
         };
         Ok(Self {
@@ -258,7 +261,14 @@ impl<B: Backend> CausalModel<B> for Mpt<B> {
         self.config.vocab_size
     }
 
-    fn forward(&self, backend: &B, batch: &Batch, cache: &mut B::Cache) -> Result<B::Tensor, BackendError> {
+    fn forward(
+        &self,
+        backend: &B,
+        batch: &Batch,
+        adapters: &StepAdapters<B>,
+        cache: &mut B::Cache,
+    ) -> Result<B::Tensor, BackendError> {
+        let adapted = adapters.rows();
         let epsilon = self.config.norm_epsilon;
         let mut residual = backend.embed(&self.embedding, &batch.ids)?;
         let mut delta: Option<B::Tensor> = None;
@@ -268,14 +278,15 @@ impl<B: Backend> CausalModel<B> for Mpt<B> {
                 None => backend.layer_norm(&residual, norm, None, epsilon)?,
                 Some(delta) => backend.add_layer_norm(&mut residual, &delta, norm, None, epsilon)?,
             };
-            let mut qkv = backend.linear(&x, &layer.qkv)?;
+            let mut qkv = layer.qkv.apply(backend, &x, adapted)?;
             if let Some(limit) = self.config.clip_qkv {
                 backend.clip(&mut qkv, limit)?;
             }
             let attended = backend.attention(&qkv, None, cache, at, batch, &self.attention)?;
-            let attended = backend.linear(&attended, &layer.output)?;
+            let attended = layer.output.apply(backend, &attended, adapted)?;
             let x = backend.add_layer_norm(&mut residual, &attended, &layer.mlp_norm, None, epsilon)?;
-            delta = Some(backend.mlp(&x, &layer.up, &layer.down, Activation::GeluErf)?);
+            let hidden = backend.activate(layer.up.apply(backend, &x, adapted)?, Activation::GeluErf)?;
+            delta = Some(layer.down.apply(backend, &hidden, adapted)?);
         }
         if let Some(delta) = &delta {
             residual = backend.add(&residual, delta)?;

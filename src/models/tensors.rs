@@ -2,11 +2,12 @@
 //! generic over a [`Store`]. Going through it with a [`Survey`] checks every name and shape and adds up what a load
 //! would cost; going through it with a [`Loader`] reads and packs.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
 use super::config::{CONFIG, unexpected};
+use super::lora::{Linear, Site};
 use super::{Fp8Blocks, ModelError};
-use crate::backend::{Backend, BackendError, BlockScales, MatrixPart, MatrixSource, MatrixUse};
+use crate::backend::{Backend, BackendError, BlockScales, MatrixPart, MatrixSource, MatrixUse, RowOrder};
 use crate::weights::{Checkpoint, DType, Format, LoadPhase, LoadProgress, TensorInfo, WeightsError};
 
 /// What the weights of a model are: a backend's, or nothing but their places.
@@ -176,21 +177,54 @@ impl<B: Backend> Norm<B> {
     }
 }
 
+/// Weights that an adapter may change, with the name of their module in Hugging Face's model, whatever the format.
+#[derive(Debug, Clone)]
+pub(super) struct Product<'a> {
+    module: String,
+    part: MatrixPart<'a>,
+    /// How the outputs that the model expects lie in Hugging Face's module, and so in what an adapter has for it.
+    order: RowOrder,
+}
+
+impl Product<'_> {
+    /// Only these of its outputs.
+    pub(super) fn rows(&self, rows: Range<usize>) -> Self {
+        Self { module: self.module.clone(), part: self.part.rows(rows), order: self.order }
+    }
+
+    /// How its outputs lie in Hugging Face's module, which is the tensor.
+    pub(super) fn order(self, order: RowOrder) -> Self {
+        Self { part: self.part.order(order), order, ..self }
+    }
+
+    /// How its outputs lie in the tensor, which is another order than that of Hugging Face's module.
+    pub(super) fn stored_order(self, order: RowOrder) -> Self {
+        Self { part: self.part.order(order), ..self }
+    }
+}
+
 /// A checkpoint whose tensors go to a store, once their shapes are right.
 pub(super) struct Tensors<'a, 's, S> {
     checkpoint: &'a Checkpoint,
     store: &'s mut S,
     fp8: Option<Fp8Blocks>,
+    /// The products that adapters may change, in the order of their numbers.
+    sites: Vec<Site>,
 }
 
 impl<'a, 's, S: Store<'a>> Tensors<'a, 's, S> {
     pub(super) fn new(checkpoint: &'a Checkpoint, store: &'s mut S) -> Self {
-        Self { checkpoint, store, fp8: None }
+        Self { checkpoint, store, fp8: None, sites: Vec::new() }
     }
 
     /// The blocks of weights in 8-bit floats, where the configuration names them.
     pub(super) fn fp8(self, blocks: Option<Fp8Blocks>) -> Self {
         Self { fp8: blocks, ..self }
+    }
+
+    /// What adapters may change in what was taken so far.
+    pub(super) fn into_sites(self) -> Vec<Site> {
+        self.sites
     }
 
     pub(super) fn format(&self) -> Format {
@@ -265,6 +299,27 @@ impl<'a, 's, S: Store<'a>> Tensors<'a, 's, S> {
         Ok(Some(BlockScales { tensor, rows, cols }))
     }
 
+    /// The weight `STEM.weight`, `[rows, cols]`, as [`part`](Self::part) has it, of a module that adapters may change.
+    pub(super) fn module(
+        &self,
+        module: impl Into<String>,
+        stem: &str,
+        rows: usize,
+        cols: usize,
+    ) -> Result<Product<'a>, ModelError> {
+        let part = self.part(stem, rows, cols)?;
+        Ok(Product { module: module.into(), part, order: RowOrder::AsStored })
+    }
+
+    /// A matrix to multiply with that adapters may change, of parts stacked along the output dimension.
+    pub(super) fn linear(&mut self, products: &[Product<'a>]) -> Result<Linear<S::Weights>, ModelError> {
+        let parts: Vec<_> = products.iter().map(|product| product.part).collect();
+        let matrix = self.stacked(&parts)?;
+        let modules = products.iter().map(|product| (product.module.as_str(), product.part, product.order));
+        self.sites.push(Site::new(modules));
+        Ok(Linear::new(matrix, self.sites.len() - 1))
+    }
+
     /// A matrix to multiply with, of parts stacked along the output dimension.
     pub(super) fn stacked(&mut self, parts: &[MatrixPart<'a>]) -> Result<MatrixOf<'a, S>, ModelError> {
         self.matrix(parts, MatrixUse::Product)
@@ -310,7 +365,8 @@ impl<'a, 's, S: Store<'a>> Tensors<'a, 's, S> {
     }
 }
 
-fn check_shape(tensor: &TensorInfo, expected: &[usize]) -> Result<(), ModelError> {
+/// An error unless a tensor has this shape.
+pub(super) fn check_shape(tensor: &TensorInfo, expected: &[usize]) -> Result<(), ModelError> {
     if tensor.shape() == expected {
         return Ok(());
     }

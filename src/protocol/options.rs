@@ -59,6 +59,9 @@ pub struct GenerationOptions {
     /// summaries, extractions, edited code. Not part of the OpenAI shape.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub prompt_lookup_tokens: Option<u32>,
+    /// The name of an adapter that the endpoint has loaded; the model as it is without one. Not part of the OpenAI shape.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub adapter: Option<String>,
     /// Whether the caller wants chunks.
     #[serde(skip_serializing_if = "is_false")]
     pub stream: bool,
@@ -105,6 +108,7 @@ impl GenerationOptions {
                 | "stop"
                 | "stop_token_ids"
                 | "prompt_lookup_tokens"
+                | "adapter"
                 | "stream"
                 | "stream_options"
                 | "user"
@@ -132,6 +136,7 @@ impl GenerationOptions {
             "prompt_lookup_tokens" => {
                 self.prompt_lookup_tokens = Some(json::unsigned(path, &value, 0, MAX_PROMPT_LOOKUP_TOKENS)?);
             }
+            "adapter" => self.adapter = Some(json::string(path, value)?),
             "stream" => self.stream = json::boolean(path, &value)?,
             "stream_options" => self.stream_options = Some(read_stream_options(path, value)?),
             "user" => self.user = Some(json::string(path, value)?),
@@ -174,6 +179,9 @@ impl GenerationOptions {
                 "`prompt_lookup_tokens` is {tokens}; accepted is an integer from 0 to {MAX_PROMPT_LOOKUP_TOKENS}"
             );
             return Err(Error::invalid("prompt_lookup_tokens", message));
+        }
+        if self.adapter.as_deref() == Some("") {
+            return Err(Error::invalid("adapter", "`adapter` is empty; accepted is the name of an adapter"));
         }
         if self.stream_options.is_some() && !self.stream {
             return Err(Error::invalid(
@@ -329,6 +337,13 @@ macro_rules! generation_builders {
                 seed: u64;
                 /// Sets [`GenerationOptions::prompt_lookup_tokens`].
                 prompt_lookup_tokens: u32;
+            }
+
+            /// Sets [`GenerationOptions::adapter`].
+            #[must_use]
+            pub fn adapter(mut self, name: impl Into<String>) -> Self {
+                self.options.adapter = Some(name.into());
+                self
             }
 
             /// Adds a stop string.

@@ -59,6 +59,7 @@ const SHARED: &[(&str, &[&str], &[&str])] = &[
     ("stop", &["\"a\"", "[]", r#"["a","b","c","d"]"#, "null"], &["\"\"", "1", r#"["a","b","c","d","e"]"#]),
     ("stop_token_ids", &["[]", "[0,7]", "null"], &["7", "\"7\""]),
     ("prompt_lookup_tokens", &["0", "16", "null"], &["17", "-1", "true", "\"8\""]),
+    ("adapter", &["\"legal\"", "null"], &["1", "[]"]),
     ("stream", &["true", "false", "null"], &["1", "\"true\""]),
     ("stream_options", &["null"], &["true", "[]", "{}"]),
     ("user", &["\"u\"", "null"], &["1"]),
@@ -309,6 +310,7 @@ fn requests_built_in_rust_are_validated_too() {
         ErrorKind::InvalidRequest,
         "prompt_lookup_tokens",
     );
+    refused(request.clone().adapter("").validate(), ErrorKind::InvalidRequest, "adapter");
     refused(request.clone().stop("").validate(), ErrorKind::InvalidRequest, "stop[0]");
     refused(request.logprobs(21).validate(), ErrorKind::InvalidRequest, "top_logprobs");
     refused(CompletionRequest::new("m", vec![]).validate(), ErrorKind::InvalidRequest, "prompt");
@@ -491,6 +493,7 @@ fn options() -> impl Strategy<Value = GenerationOptions> {
         stop: rest.2,
         stop_token_ids: rest.3,
         prompt_lookup_tokens: rest.4,
+        adapter: rest.6.clone().filter(|name| !name.is_empty()),
         stream: rest.5.is_some(),
         stream_options: rest.5.flatten().map(|include_usage| StreamOptions { include_usage }),
         user: rest.6,

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
+use super::adapters::LoadedAdapter;
 use super::stop::StopMatcher;
 use crate::engine::{FinishReason, Flow, Outcome, SampledToken, Sink, Timings};
 use crate::error::{Error, ErrorKind, Result};
@@ -139,6 +140,8 @@ pub(super) struct TextSink {
     held: Vec<SampledToken>,
     tokens: usize,
     stopped: bool,
+    /// What the request is computed with, held until its end.
+    adapter: Option<Arc<LoadedAdapter>>,
 }
 
 impl TextSink {
@@ -147,9 +150,10 @@ impl TextSink {
         decoder: StreamDecoder,
         stops: Vec<String>,
         keep_tokens: bool,
+        adapter: Option<Arc<LoadedAdapter>>,
     ) -> Self {
         let stops = StopMatcher::new(stops);
-        Self { answer, decoder, stops, keep_tokens, held: Vec::new(), tokens: 0, stopped: false }
+        Self { answer, decoder, stops, keep_tokens, held: Vec::new(), tokens: 0, stopped: false, adapter }
     }
 
     /// Shows text, together with the tokens that became part of it.
@@ -191,6 +195,8 @@ impl Sink for TextSink {
                 self.publish(text);
             }
         }
+        // Before anybody hears of the end: by then its memory is given back.
+        self.adapter = None;
         let tokens = self.tokens;
         let end = outcome.result.map(|reason| End { reason, tokens, timings: outcome.timings });
         self.answer.update(|state| state.end = Some(end));

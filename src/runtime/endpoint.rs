@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::adapters::{Adapters, Loader, Table};
 use super::executor::ModelExecutor;
 use super::info::{self, EndpointInfo};
 use super::options::ServeOptions;
@@ -20,13 +21,15 @@ pub(super) struct Endpoint {
     tokenizer: Arc<Tokenizer>,
     template: Option<ChatTemplate>,
     stop_tokens: Vec<u32>,
+    adapters: Adapters,
     engine: Engine,
 }
 
 impl Endpoint {
     /// Loads a causal model and starts its engine.
     pub(super) fn load<B: Backend>(backend: B, load: Load<'_>) -> Result<Self> {
-        let Load { name, checkpoint, plan, memory, mut options, progress, clock } = load;
+        let Load { name, checkpoint, plan, mut memory, mut options, progress, clock } = load;
+        let backend = Arc::new(backend);
         let tokenizer = Tokenizer::from_checkpoint(checkpoint)?;
         let template = match &options.chat_template {
             Some(source) => Some(ChatTemplate::new(source, TemplateTokens::from_checkpoint(checkpoint)?)?),
@@ -37,7 +40,14 @@ impl Endpoint {
         let vocab_size = sources.shape().vocab_size;
         let blocks = plan.cache_tokens / BLOCK_TOKENS;
         let cache = backend.new_cache(&sources.cache_shape(blocks))?;
-        let model = sources.load(&backend, progress)?;
+        let (model, table) = (sources.adaptable(), Arc::new(Table::default()));
+        let adapters =
+            Adapters::new(Loader { backend: Arc::clone(&backend), model, table: Arc::clone(&table) });
+        for (adapter, path) in &options.adapters {
+            // Its memory is part of what was planned.
+            adapters.load(&version, adapter, path, &mut |bytes| Ok(memory.split(bytes)))?;
+        }
+        let model = sources.load(&*backend, progress)?;
         let info = EndpointInfo {
             name: name.into(),
             version,
@@ -47,22 +57,29 @@ impl Endpoint {
             vocab_size,
             chat: template.is_some(),
             embedding: None,
+            adapters: Vec::new(),
             backend: backend.name(),
             plan,
         };
-        let executor = ModelExecutor::new(backend, model, cache, memory);
+        let executor = ModelExecutor::new(backend, model, cache, table, memory);
         let engine = Engine::start(Box::new(executor), engine_options(&options, &plan), clock)?;
         Ok(Self {
             info,
             tokenizer: Arc::new(tokenizer),
             template,
             stop_tokens: stop_tokens(checkpoint)?,
+            adapters,
             engine,
         })
     }
 
+    /// What it serves, without its adapters.
     pub(super) fn info(&self) -> &EndpointInfo {
         &self.info
+    }
+
+    pub(super) fn adapters(&self) -> &Adapters {
+        &self.adapters
     }
 
     pub(super) fn tokenizer(&self) -> &Arc<Tokenizer> {

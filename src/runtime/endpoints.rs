@@ -19,7 +19,16 @@ pub(super) enum Served {
 }
 
 impl Served {
-    pub(super) fn info(&self) -> &EndpointInfo {
+    /// What it serves, for callers.
+    pub(super) fn describe(&self) -> EndpointInfo {
+        let adapters = match self {
+            Self::Generation(endpoint) => endpoint.adapters().infos(),
+            Self::Embedding(_) => Vec::new(),
+        };
+        EndpointInfo { adapters, ..self.info().clone() }
+    }
+
+    fn info(&self) -> &EndpointInfo {
         match self {
             Self::Generation(endpoint) => endpoint.info(),
             Self::Embedding(endpoint) => endpoint.info(),

@@ -1,16 +1,22 @@
 //! A model on a backend, as the engine's executor.
 
+use std::sync::Arc;
+
+use super::adapters::Table;
 use super::memory::Reservation;
-use crate::backend::{Backend, Batch};
+use crate::backend::{AdapterId, Backend, Batch};
 use crate::engine::Executor;
-use crate::error::Result;
-use crate::models::CausalModel;
+use crate::error::{Error, ErrorKind, Result};
+use crate::models::{CausalModel, StepAdapters};
 
 /// Runs steps of a model on a backend and keeps its cache.
 pub(super) struct ModelExecutor<B: Backend> {
-    backend: B,
+    backend: Arc<B>,
     model: Box<dyn CausalModel<B>>,
     cache: B::Cache,
+    adapters: Arc<Table<B>>,
+    /// The adapters of the step that is computed.
+    step: StepAdapters<B>,
     /// Those of the last step.
     logits: Option<B::Tensor>,
     buffer: Vec<f32>,
@@ -20,12 +26,14 @@ pub(super) struct ModelExecutor<B: Backend> {
 
 impl<B: Backend> ModelExecutor<B> {
     pub(super) fn new(
-        backend: B,
+        backend: Arc<B>,
         model: Box<dyn CausalModel<B>>,
         cache: B::Cache,
+        adapters: Arc<Table<B>>,
         memory: Reservation,
     ) -> Self {
-        Self { backend, model, cache, logits: None, buffer: Vec::new(), _memory: memory }
+        let step = StepAdapters::default();
+        Self { backend, model, cache, adapters, step, logits: None, buffer: Vec::new(), _memory: memory }
     }
 }
 
@@ -41,7 +49,14 @@ impl<B: Backend> Executor for ModelExecutor<B> {
     fn execute(&mut self, batch: &Batch) -> Result<&[f32]> {
         // Their memory serves again in this step.
         self.logits = None;
-        let logits = self.model.forward(&self.backend, batch, &mut self.cache)?;
+        let gone = |AdapterId(id)| {
+            Error::new(ErrorKind::Internal, format!("adapter {id} of a running request is gone"))
+        };
+        self.step.fill(batch, |id| self.adapters.find(id)).map_err(gone)?;
+        let logits = self.model.forward(&self.backend, batch, &self.step, &mut self.cache);
+        // An adapter that was unloaded goes with its last request, not with the next step.
+        self.step.clear();
+        let logits = logits?;
         Ok(self.backend.read(self.logits.insert(logits), &mut self.buffer)?)
     }
 }

@@ -10,6 +10,7 @@ use super::endpoint::Endpoint;
 use super::options::RequestOptions;
 use super::response::ResponseStream;
 use super::shape::{Chat, Completion, Identity, Shape};
+use crate::backend::AdapterId;
 use crate::chat::TemplateInput;
 use crate::clock::Clock;
 use crate::engine::{Request, SamplingParams};
@@ -88,16 +89,21 @@ fn submit<S: Shape>(
     submission: Submission<'_>,
 ) -> Result<ResponseStream<S>> {
     let Submission { id, seed, clock, options: RequestOptions { priority, timeout, .. } } = submission;
+    let adapter = match &options.adapter {
+        Some(name) => Some(endpoint.adapters().find(&endpoint.info().name, name)?),
+        None => None,
+    };
     let max_tokens = max_tokens(endpoint, prompt.len(), options.max_tokens)?;
     let identity = Identity {
         id,
         created: clock.wall().as_second(),
-        version: endpoint.info().version.clone(),
+        version: adapter.as_ref().map_or(&endpoint.info().version, |of| &of.info.version).clone(),
         prompt_tokens: prompt.len(),
         include_usage: options.stream_options.is_some_and(|stream| stream.include_usage),
     };
     let request = Request {
         prompt,
+        adapter: adapter.as_ref().map_or(AdapterId::BASE, |adapter| adapter.id),
         max_tokens,
         stop_tokens: endpoint.stop_tokens().iter().chain(&options.stop_token_ids).copied().collect(),
         sampling: sampling(endpoint, options, logprobs, seed)?,
@@ -107,7 +113,7 @@ fn submit<S: Shape>(
     };
     let answer = Arc::new(Answer::default());
     let decoder = StreamDecoder::new(Arc::clone(endpoint.tokenizer()), true);
-    let sink = TextSink::new(Arc::clone(&answer), decoder, options.stop.clone(), logprobs.is_some());
+    let sink = TextSink::new(Arc::clone(&answer), decoder, options.stop.clone(), logprobs.is_some(), adapter);
     let request = endpoint.engine().submit(request, Box::new(sink))?;
     Ok(ResponseStream::new(identity, shape, answer, endpoint, request))
 }

@@ -34,10 +34,33 @@ pub struct EndpointInfo {
     /// What its vectors are, if it makes any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding: Option<EmbeddingInfo>,
+    /// The adapters that are loaded, in order of name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub adapters: Vec<AdapterInfo>,
     /// What computes.
     pub backend: &'static str,
     /// What the load took.
     pub plan: LoadPlan,
+}
+
+/// An adapter beside a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AdapterInfo {
+    /// What requests call it.
+    pub name: String,
+    /// The exact version that answers with it: the model's, its name, and the beginning of its digest.
+    pub version: String,
+    /// Where it was read from.
+    pub path: PathBuf,
+    /// The largest rank of its factors.
+    pub rank: usize,
+    /// The last parts of the names of the modules that it changes.
+    pub modules: Vec<String>,
+    /// Bytes of memory that it takes.
+    pub bytes: u64,
+    /// SHA-256 over its configuration and its weights.
+    pub digest: String,
 }
 
 /// What the vectors of an endpoint are when a request asks for nothing else.

@@ -43,6 +43,15 @@ impl Budget {
     }
 }
 
+impl Reservation {
+    /// Some of its bytes, as a reservation of their own.
+    pub(super) fn split(&mut self, bytes: u64) -> Self {
+        let bytes = bytes.min(self.bytes);
+        self.bytes -= bytes;
+        Self { budget: Arc::clone(&self.budget), bytes }
+    }
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
         let mut taken = self.budget.taken.lock();
@@ -62,7 +71,13 @@ mod tests {
         assert_eq!(budget.available(), Some(50));
         assert!(budget.reserve::<()>(|_| Err(crate::Error::invalid("x", "no"))).is_err());
         assert_eq!(budget.available(), Some(50));
+        let mut first = first;
+        drop(first.split(20));
+        assert_eq!(budget.available(), Some(70));
+        let rest = first.split(1000);
         drop(first);
+        assert_eq!(budget.available(), Some(70));
+        drop(rest);
         assert_eq!(budget.available(), Some(100));
     }
 }

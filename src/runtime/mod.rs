@@ -1,5 +1,6 @@
 //! [`ModelRuntime`]: endpoints by name, and the requests they answer.
 
+mod adapters;
 mod answer;
 mod embed;
 mod embedding;
@@ -22,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub use embedding::{EmbedOptions, EmbeddingProgress, EmbeddingRow, Embeddings, PendingEmbeddings};
-pub use info::{EmbeddingInfo, EndpointInfo};
+pub use info::{AdapterInfo, EmbeddingInfo, EndpointInfo};
 pub use options::{BackendChoice, DEFAULT_CONTEXT, ModelSource, Progress, RequestOptions, ServeOptions};
 pub use plan::LoadPlan;
 pub use response::{Canceller, Next, RequestTimings, ResponseStream};
@@ -129,7 +130,7 @@ impl ModelRuntime {
 
     /// Every endpoint that is ready, in order of name.
     pub fn endpoints(&self) -> Vec<EndpointInfo> {
-        self.inner.endpoints.ready().iter().map(|served| served.info().clone()).collect()
+        self.inner.endpoints.ready().iter().map(Served::describe).collect()
     }
 
     /// Answers a conversation.

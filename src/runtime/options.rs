@@ -103,6 +103,9 @@ pub struct ServeOptions {
     pub backend: BackendChoice,
     /// The version that responses name. Without it: the model's name and a digest of its files.
     pub version: Option<String>,
+    /// Not for encoders. Adapters that are loaded with the model, by name; more can come and go later
+    /// ([`ModelRuntime::load_adapter`](crate::ModelRuntime::load_adapter)).
+    pub adapters: Vec<(String, PathBuf)>,
     /// A chat template to use instead of the model's own (Jinja).
     pub chat_template: Option<String>,
     /// Hears how far the load has come and may stop it.
@@ -121,6 +124,7 @@ impl Default for ServeOptions {
             prefix_sharing: true,
             backend: BackendChoice::default(),
             version: None,
+            adapters: Vec::new(),
             chat_template: None,
             progress: None,
         }
@@ -139,6 +143,7 @@ impl std::fmt::Debug for ServeOptions {
             .field("prefix_sharing", &self.prefix_sharing)
             .field("backend", &self.backend)
             .field("version", &self.version)
+            .field("adapters", &self.adapters)
             .finish_non_exhaustive()
     }
 }
@@ -178,6 +183,13 @@ impl ServeOptions {
         version: impl Into<String> => Some(version.into());
         /// Sets [`chat_template`](Self::chat_template).
         chat_template: impl Into<String> => Some(chat_template.into());
+    }
+
+    /// Adds one to the [`adapters`](Self::adapters): a directory as PEFT saves it, under a name.
+    #[must_use]
+    pub fn adapter(mut self, name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
+        self.adapters.push((name.into(), path.into()));
+        self
     }
 
     /// Sets [`progress`](Self::progress).

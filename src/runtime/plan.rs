@@ -17,6 +17,8 @@ const DEFAULT_CACHED_CONTEXTS: usize = 4;
 pub struct LoadPlan {
     /// Bytes of packed weights.
     pub weight_bytes: u64,
+    /// Bytes of the adapters that are loaded with the model.
+    pub adapter_bytes: u64,
     /// Bytes of the block cache.
     pub cache_bytes: u64,
     /// Bytes of activations of the largest step.
@@ -34,10 +36,11 @@ pub struct LoadPlan {
 impl LoadPlan {
     /// All bytes together.
     pub fn total_bytes(&self) -> u64 {
-        self.weight_bytes.saturating_add(self.cache_bytes).saturating_add(self.scratch_bytes)
+        let Self { weight_bytes, adapter_bytes, cache_bytes, scratch_bytes, .. } = *self;
+        [adapter_bytes, cache_bytes, scratch_bytes].into_iter().fold(weight_bytes, u64::saturating_add)
     }
 
-    /// Plans the load of a causal model. `available` is what the budget leaves.
+    /// Plans the load of a causal model and of adapters that take `adapter_bytes`. `available` is what the budget leaves.
     ///
     /// # Errors
     /// Options that contradict each other or the model, or a plan that does not fit: the error then names the
@@ -46,6 +49,7 @@ impl LoadPlan {
         sources: &CausalSources<'_>,
         backend: &B,
         options: &ServeOptions,
+        adapter_bytes: u64,
         available: Option<u64>,
     ) -> Result<Self> {
         let model_context = sources.shape().max_positions;
@@ -60,7 +64,8 @@ impl LoadPlan {
             let blocks = tokens.div_ceil(BLOCK_TOKENS);
             backend.cache_bytes(&sources.cache_shape(blocks)).unwrap_or(u64::MAX)
         };
-        let room = available.map(|bytes| bytes.saturating_sub(weight_bytes).saturating_sub(scratch_bytes));
+        let taken = weight_bytes.saturating_add(adapter_bytes).saturating_add(scratch_bytes);
+        let room = available.map(|bytes| bytes.saturating_sub(taken));
         // The cache grows with its blocks, so what one block takes tells how many fit.
         let fitting = |room: u64| {
             let blocks = room / cache_bytes(BLOCK_TOKENS).max(1);
@@ -82,6 +87,7 @@ impl LoadPlan {
         };
         let plan = Self {
             weight_bytes,
+            adapter_bytes,
             cache_bytes: cache_bytes(cache_tokens),
             scratch_bytes,
             available_bytes: available,
@@ -96,13 +102,13 @@ impl LoadPlan {
     }
 
     fn refusal(&self, available: u64) -> Error {
-        let Self { weight_bytes, cache_bytes, scratch_bytes, max_context, .. } = self;
+        let Self { weight_bytes, adapter_bytes, cache_bytes, scratch_bytes, max_context, .. } = self;
         let advice = match max_context {
             0 => "no context would fit".to_string(),
             tokens => format!("the largest context_length that fits is {tokens}"),
         };
         let message = format!(
-            "the model needs {} bytes ({weight_bytes} for weights, {cache_bytes} for a cache of {} tokens, \
+            "the model needs {} bytes ({weight_bytes} for weights, {adapter_bytes} for adapters, {cache_bytes} for a cache of {} tokens, \
              {scratch_bytes} for a step) and the memory budget leaves {available}; {advice}",
             self.total_bytes(),
             self.cache_tokens,

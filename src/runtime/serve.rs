@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use super::ModelRuntime;
+use super::adapters;
 use super::embedding::{self, EmbeddingEndpoint};
 use super::endpoint::{self, Endpoint};
 use super::endpoints::{Claim, Served};
@@ -17,7 +18,7 @@ use crate::backend::candle::CandleBackend;
 use crate::backend::cpu::{Affinity, CpuBackend};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::models::{CausalSources, EncoderSources, SentenceConfig, Task};
+use crate::models::{AdapterSources, CausalSources, EncoderSources, SentenceConfig, Task};
 use crate::weights::{Checkpoint, LoadProgress};
 
 impl ModelRuntime {
@@ -69,7 +70,7 @@ impl ModelRuntime {
             #[cfg(feature = "candle")]
             BackendChoice::Candle => self.load(name, &checkpoint, CandleBackend::cpu(), options)?,
         };
-        let info = served.info().clone();
+        let info = served.describe();
         claim.fill(served);
         Ok(info)
     }
@@ -121,7 +122,13 @@ fn plan<B: Backend>(
     match Task::of(checkpoint)? {
         Task::Generation => {
             let sources = CausalSources::resolve(checkpoint)?;
-            let plan = LoadPlan::of_causal(&sources, backend, options, available)?;
+            adapters::check_names(options.adapters.iter().map(|(name, _)| name.as_str()))?;
+            let adapter_bytes = options.adapters.iter().try_fold(0u64, |sum, (_, path)| {
+                let checkpoint = Checkpoint::open_adapter(path)?;
+                let sources = AdapterSources::resolve(&checkpoint, &sources.adaptable())?;
+                Ok::<_, Error>(sum.saturating_add(sources.bytes(backend)?))
+            })?;
+            let plan = LoadPlan::of_causal(&sources, backend, options, adapter_bytes, available)?;
             endpoint::engine_options(options, &plan).validate()?;
             Ok(plan)
         }

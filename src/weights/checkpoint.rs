@@ -31,6 +31,10 @@ const DEFINING: [&str; 10] = [
     "tokenizer.json",
     "tokenizer_config.json",
 ];
+/// The weights of an adapter in the layout of PEFT.
+const ADAPTER: &str = "adapter_model.safetensors";
+/// What defines such an adapter beside its weights.
+const DEFINING_ADAPTER: [&str; 1] = ["adapter_config.json"];
 /// The largest published tokenizer.json takes about 35 MB.
 const MAX_COMPANION_BYTES: u64 = 256 << 20;
 /// Encoded bytes that are held at a time while rows are decoded.
@@ -55,6 +59,8 @@ pub struct Checkpoint {
     format: Format,
     files: Vec<SourceFile>,
     index_file: Option<SourceFile>,
+    /// Files that count in the digest beside the weights.
+    defining: &'static [&'static str],
     tensors: Vec<TensorInfo>,
     by_name: HashMap<String, usize>,
     metadata: Metadata,
@@ -73,12 +79,31 @@ impl Checkpoint {
         if kind.is_dir() { Self::open_directory(path) } else { Self::open_gguf(path) }
     }
 
+    /// Opens an adapter's directory in the layout of PEFT, `adapter_config.json` and `adapter_model.safetensors`, and
+    /// checks the header; no tensor is read.
+    ///
+    /// # Errors
+    /// [`WeightsError`] naming the file, and the tensor at fault.
+    pub fn open_adapter(path: &Path) -> Result<Self, WeightsError> {
+        let kind = std::fs::metadata(path).map_err(|e| WeightsError::io(path, "open", e))?;
+        let weights = path.join(ADAPTER);
+        if !kind.is_dir() || !exists(&weights)? {
+            let problem =
+                format!("is no directory with {ADAPTER}, which is where an adapter's weights are read from");
+            return Err(WeightsError::file(path, problem));
+        }
+        let mut checkpoint = Self { defining: &DEFINING_ADAPTER, ..Self::empty(path, Format::HuggingFace) };
+        checkpoint.add_safetensors(&weights)?;
+        Ok(checkpoint)
+    }
+
     fn empty(path: &Path, format: Format) -> Self {
         Self {
             path: path.to_path_buf(),
             format,
             files: Vec::new(),
             index_file: None,
+            defining: &DEFINING,
             tensors: Vec::new(),
             by_name: HashMap::new(),
             metadata: Metadata::new(path),
@@ -319,7 +344,8 @@ impl Checkpoint {
 
     /// The SHA-256 over all files that define the model: the weights and, in a Hugging Face directory, the index,
     /// config.json, generation_config.json, tokenizer.json, tokenizer_config.json, special_tokens_map.json,
-    /// chat_template.jinja and the files of the sentence-transformers layout as far as they are there.
+    /// chat_template.jinja and the files of the sentence-transformers layout as far as they are there. Of an adapter: its
+    /// weights and its configuration.
     ///
     /// Files count under their names, in order of name; the parts of a GGUF file count under their number, so that
     /// renaming the file does not change the model. `progress` is called after every mebibyte.
@@ -333,7 +359,7 @@ impl Checkpoint {
     ) -> Result<Digest, WeightsError> {
         let mut companions = Vec::new();
         if self.format == Format::HuggingFace {
-            for name in DEFINING {
+            for name in self.defining.iter().copied() {
                 let path = self.path.join(name);
                 if exists(&path)? {
                     companions.push((name.to_owned(), SourceFile::open(&path)?));

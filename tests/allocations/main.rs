@@ -29,9 +29,10 @@ static ALLOCATOR: Counting = Counting;
 const WARM: usize = 40;
 const COUNTED: usize = 64;
 
-/// Llama's tensors also play the experts of [`Operations`].
-const LLAMAS: [(&str, Compute, CacheType, usize); 5] = [
+/// Where there are adapters for a model, sequences have them. Llama's tensors also play the experts of [`Operations`].
+const LLAMAS: [(&str, Compute, CacheType, usize); 6] = [
     ("examples/models/stories260K", Compute::Auto, CacheType::F16, 2),
+    ("tests/data/tiny/llama3", Compute::Auto, CacheType::F16, 2),
     ("tests/data/tiny/llama3_2", Compute::Auto, CacheType::Bf16, 1),
     ("tests/data/tiny/llama3_2", Compute::F32, CacheType::F32, 2),
     ("tests/data/gguf/tiny-llama-256-Q8_0.gguf", Compute::Auto, CacheType::Q8, 3),
@@ -107,12 +108,13 @@ impl Sink for Switch {
 fn steps_of_an_engine(path: &str, options: CpuOptions) {
     let computed = Computed::load(path, options);
     let vocab = computed.vocab_size();
+    let adapters: Vec<_> = (0..SEQUENCES).map(|sequence| computed.adapter(sequence)).collect();
     let mut bounds = EngineOptions::default();
     (bounds.blocks, bounds.context_length) = (model::BLOCKS, 512);
     (bounds.max_batch_tokens, bounds.max_prefill_tokens, bounds.max_sequences) = (128, 64, SEQUENCES);
     let engine = Engine::start(Box::new(computed), bounds, Arc::new(SystemClock::new())).unwrap();
     let (end, ended) = channel();
-    for index in 0..SEQUENCES {
+    for (index, adapter) in adapters.into_iter().enumerate() {
         let sampling = match index % 4 {
             0 => SamplingParams::greedy(),
             1 => SamplingParams { top_p: 0.9, seed: 7, ..SamplingParams::default() },
@@ -127,6 +129,7 @@ fn steps_of_an_engine(path: &str, options: CpuOptions) {
         };
         let request = Request {
             prompt: model::prompt(index, vocab),
+            adapter,
             max_tokens: 2 * WARM + COUNTED,
             stop_tokens: Vec::new(),
             sampling,

@@ -2,12 +2,13 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use model_runtime::Result;
 use model_runtime::backend::cpu::{CpuBackend, CpuOptions, Tensor};
-use model_runtime::backend::{BLOCK_TOKENS, Backend, Batch};
+use model_runtime::backend::{AdapterId, BLOCK_TOKENS, Backend, Batch};
 use model_runtime::engine::Executor;
-use model_runtime::models::{CausalModel, CausalSources};
+use model_runtime::models::{Adapter, AdapterSources, CausalModel, CausalSources, StepAdapters};
 use model_runtime::weights::Checkpoint;
 
 /// Sequences that decode together.
@@ -29,6 +30,9 @@ pub(crate) struct Computed {
     model: Box<dyn CausalModel<CpuBackend>>,
     cache: <CpuBackend as Backend>::Cache,
     batch: Batch,
+    /// Those of the repository that are made for the model.
+    adapters: Vec<Arc<Adapter<CpuBackend>>>,
+    step: StepAdapters<CpuBackend>,
     /// Those of the last step.
     logits: Option<Tensor>,
     buffer: Vec<f32>,
@@ -37,13 +41,32 @@ pub(crate) struct Computed {
 impl Computed {
     /// Loads the model at `path`, relative to the repository.
     pub(crate) fn load(path: &str, options: CpuOptions) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let name = path;
+        let path = repository.join(path);
         let checkpoint = Checkpoint::open(&path).unwrap();
         let backend = CpuBackend::new(options).unwrap();
         let sources = CausalSources::resolve(&checkpoint).unwrap();
         let cache = backend.new_cache(&sources.cache_shape(BLOCKS)).unwrap();
+        let adapters = ["llama3-all", "llama3-qv", "stories260K-qkv"]
+            .map(|adapter| repository.join("tests/data/lora").join(adapter))
+            .into_iter()
+            .filter(|folder| made_for(folder) == name)
+            .map(|folder| {
+                let files = Checkpoint::open_adapter(&folder).unwrap();
+                let sources = AdapterSources::resolve(&files, &sources.adaptable()).unwrap();
+                Arc::new(sources.load(&backend).unwrap())
+            })
+            .collect();
+        let step = StepAdapters::default();
         let model = sources.load(&backend, &mut |_| ControlFlow::Continue(())).unwrap();
-        Self { backend, model, cache, batch: Batch::default(), logits: None, buffer: Vec::new() }
+        let (batch, buffer) = (Batch::default(), Vec::new());
+        Self { backend, model, cache, batch, adapters, step, logits: None, buffer }
+    }
+
+    /// What a sequence is computed with: every adapter in turn, and the model as it is.
+    pub(crate) fn adapter(&self, sequence: usize) -> AdapterId {
+        AdapterId((sequence % (self.adapters.len() + 1)) as u32)
     }
 
     /// The batch of a step: the prompts first, then a token for each sequence.
@@ -59,16 +82,29 @@ impl Computed {
                 step => (vec![((step * 7 + sequence) % vocab) as u32], prompt.len() + step - 1),
             };
             let blocks = (start + ids.len()).div_ceil(BLOCK_TOKENS);
-            self.batch.push(&ids, start, &table[..blocks], 1);
+            self.batch.push_adapted(self.adapter(sequence), &ids, start, &table[..blocks], 1);
         }
     }
 
     pub(crate) fn compute(&mut self) {
         self.logits = None;
-        let logits = self.model.forward(&self.backend, &self.batch, &mut self.cache).unwrap();
+        fill(&mut self.step, &self.adapters, &self.batch);
+        let logits = self.model.forward(&self.backend, &self.batch, &self.step, &mut self.cache).unwrap();
+        self.step.clear();
         let logits = self.backend.read(self.logits.insert(logits), &mut self.buffer).unwrap();
         assert_eq!(logits.len(), SEQUENCES * self.model.vocab_size());
     }
+}
+
+fn fill(step: &mut StepAdapters<CpuBackend>, adapters: &[Arc<Adapter<CpuBackend>>], batch: &Batch) {
+    step.fill(batch, |AdapterId(id)| adapters.get(id as usize - 1).cloned()).unwrap();
+}
+
+/// The model that an adapter of the repository was made for.
+fn made_for(adapter: &Path) -> String {
+    let golden = std::fs::read(adapter.join("golden.json")).unwrap();
+    let golden: serde_json::Value = serde_json::from_slice(&golden).unwrap();
+    golden["bases"][0].as_str().unwrap().into()
 }
 
 impl Executor for Computed {
@@ -78,7 +114,9 @@ impl Executor for Computed {
 
     fn execute(&mut self, batch: &Batch) -> Result<&[f32]> {
         self.logits = None;
-        let logits = self.model.forward(&self.backend, batch, &mut self.cache)?;
+        fill(&mut self.step, &self.adapters, batch);
+        let logits = self.model.forward(&self.backend, batch, &self.step, &mut self.cache)?;
+        self.step.clear();
         Ok(self.backend.read(self.logits.insert(logits), &mut self.buffer)?)
     }
 }

@@ -2,11 +2,12 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::Arc;
 
 use model_runtime::backend::candle::CandleBackend;
 use model_runtime::backend::cpu::{CacheType, Compute, CpuBackend, CpuOptions};
-use model_runtime::backend::{BLOCK_TOKENS, Backend, Batch};
-use model_runtime::models::{CausalModel, CausalSources};
+use model_runtime::backend::{AdapterId, BLOCK_TOKENS, Backend, Batch};
+use model_runtime::models::{Adapter, AdapterSources, CausalModel, CausalSources, StepAdapters};
 use model_runtime::weights::Checkpoint;
 
 /// Largest difference of a logit or a log-probability that a float32 runtime may show.
@@ -21,6 +22,7 @@ pub(super) struct Sequence<B: Backend> {
     model: Box<dyn CausalModel<B>>,
     cache: B::Cache,
     table: Vec<u32>,
+    adapter: Option<Arc<Adapter<B>>>,
 }
 
 /// Our own kernels in single precision, which is what the goldens were computed in.
@@ -41,20 +43,43 @@ pub(super) fn candle() -> CandleBackend {
 impl<B: Backend> Sequence<B> {
     /// Loads a checkpoint, with room for `positions` tokens in blocks that are out of order on purpose.
     pub(super) fn load(backend: B, path: &Path, positions: usize) -> Result<Self, String> {
+        Self::load_adapted(backend, path, None, positions)
+    }
+
+    /// The same, with an adapter.
+    pub(super) fn load_adapted(
+        backend: B,
+        path: &Path,
+        adapter: Option<&Path>,
+        positions: usize,
+    ) -> Result<Self, String> {
         let checkpoint = Checkpoint::open(path).map_err(|e| e.to_string())?;
         let sources = CausalSources::resolve(&checkpoint).map_err(|e| e.to_string())?;
         let blocks = positions.div_ceil(BLOCK_TOKENS);
         let cache = backend.new_cache(&sources.cache_shape(blocks)).map_err(|e| e.to_string())?;
+        let adapter = match adapter {
+            Some(folder) => {
+                let files = Checkpoint::open_adapter(folder).map_err(|e| e.to_string())?;
+                let sources =
+                    AdapterSources::resolve(&files, &sources.adaptable()).map_err(|e| e.to_string())?;
+                Some(Arc::new(sources.load(&backend).map_err(|e| e.to_string())?))
+            }
+            None => None,
+        };
         let model = sources.load(&backend, &mut |_| ControlFlow::Continue(())).map_err(|e| e.to_string())?;
-        Ok(Self { backend, model, cache, table: (0..blocks as u32).rev().collect() })
+        Ok(Self { backend, model, cache, table: (0..blocks as u32).rev().collect(), adapter })
     }
 
     /// Computes `ids` at positions from `start` on; logits of the last `wanted` rows.
     pub(super) fn step(&mut self, ids: &[u32], start: usize, wanted: usize) -> Result<Vec<Vec<f32>>, String> {
         let mut batch = Batch::default();
         let blocks = (start + ids.len()).div_ceil(BLOCK_TOKENS);
-        batch.push(ids, start, &self.table[..blocks], wanted);
-        let logits = self.model.forward(&self.backend, &batch, &mut self.cache).map_err(|e| e.to_string())?;
+        let id = if self.adapter.is_some() { AdapterId(1) } else { AdapterId::BASE };
+        batch.push_adapted(id, ids, start, &self.table[..blocks], wanted);
+        let mut adapters = StepAdapters::default();
+        adapters.fill(&batch, |_| self.adapter.clone()).map_err(|id| format!("{id:?} is not there"))?;
+        let (backend, cache) = (&self.backend, &mut self.cache);
+        let logits = self.model.forward(backend, &batch, &adapters, cache).map_err(|e| e.to_string())?;
         let mut buffer = Vec::new();
         let flat = self.backend.read(&logits, &mut buffer).map_err(|e| e.to_string())?;
         Ok(flat.chunks_exact(self.model.vocab_size()).map(<[f32]>::to_vec).collect())

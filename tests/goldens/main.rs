@@ -10,6 +10,7 @@ mod embeddings;
 mod encoder_files;
 mod gguf_files;
 mod gguf_vocab;
+mod lora;
 mod models;
 mod sampling;
 mod templates;
@@ -38,6 +39,16 @@ fn items(root: &Path) -> Vec<(PathBuf, Run)> {
     for item in children(&root.join("gguf")) {
         if item.extension().is_some_and(|e| e == "gguf") {
             found.push((item, gguf_files::run));
+        }
+    }
+    for item in children(&root.join("lora")) {
+        if item.is_dir() {
+            found.push((item, lora::run));
+        }
+    }
+    for item in children(&root.join("training")) {
+        if item.extension().is_some_and(|e| e == "json") {
+            found.push((item, lora::trained));
         }
     }
     for item in children(&root.join("tokenizers/golden")) {

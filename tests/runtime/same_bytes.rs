@@ -8,6 +8,7 @@ use model_runtime::runtime::BackendChoice;
 use model_runtime::weights::DType;
 use model_runtime::{ErrorKind, ModelRuntime, ServeOptions};
 
+use super::adapters::lora;
 use super::{gguf, stories, tiny};
 
 /// A small generator, so that every run asks the same.
@@ -34,8 +35,9 @@ fn read(response: model_runtime::protocol::CompletionResponse) -> Answer {
     (choice.text, logprobs.tokens.into_iter().zip(bits).collect())
 }
 
-/// Requests of random lengths, temperatures and seeds; some begin alike. Every fifth will be cancelled.
-fn requests(vocab: u64) -> Vec<(CompletionRequest, bool)> {
+/// Requests of random lengths, temperatures and seeds; some begin alike. They name the adapters in turn, and none. Every
+/// fifth will be cancelled.
+fn requests(vocab: u64, adapters: &[&str]) -> Vec<(CompletionRequest, bool)> {
     let mut numbers = Numbers(64);
     let shared: Vec<u32> = (0..70).map(|_| numbers.below(vocab) as u32).collect();
     (0..64)
@@ -48,6 +50,8 @@ fn requests(vocab: u64) -> Vec<(CompletionRequest, bool)> {
                 .seed(numbers.below(1 << 30))
                 .logprobs(2);
             request.options.presence_penalty = (at % 3 == 0).then_some(0.5);
+            request.options.adapter =
+                (at % (adapters.len() + 1)).checked_sub(1).map(|adapter| adapters[adapter].into());
             (request, at % 5 == 4)
         })
         .collect()
@@ -65,20 +69,33 @@ fn serve(model: PathBuf, options: ServeOptions) -> (ModelRuntime, u64) {
 }
 
 fn sixty_four_requests(model: PathBuf, backend: BackendChoice) {
+    sixty_four_adapted_requests(model, &[], backend);
+}
+
+fn sixty_four_adapted_requests(model: PathBuf, adapters: &[&str], backend: BackendChoice) {
     let context = 256;
     // Alone: one sequence at a time, nothing shared, prompts in one piece.
     let options = || ServeOptions::default().context_length(context).backend(backend.clone());
-    let alone = options().max_sequences(1).prefix_sharing(false);
-    let (runtime, vocab) = serve(model.clone(), alone);
-    let expected: Vec<Answer> =
-        requests(vocab).into_iter().map(|(request, _)| answer(&runtime, request)).collect();
+    let alone = || options().max_sequences(1).prefix_sharing(false);
+    let adapted = |options: ServeOptions| {
+        adapters.iter().fold(options, |options, name| options.adapter(*name, lora(name)))
+    };
+    // Those without an adapter have the bytes of a model that has none.
+    let (plain, vocab) = serve(model.clone(), alone());
+    let (runtime, _) = serve(model.clone(), adapted(alone()));
+    let expected: Vec<Answer> = requests(vocab, adapters)
+        .into_iter()
+        .map(|(request, _)| {
+            answer(if request.options.adapter.is_some() { &runtime } else { &plain }, request)
+        })
+        .collect();
 
     // Together: prefixes shared, prompts in small chunks, drafts for two of three requests, and a cache so small that
     // sequences lose their place.
     let crowded =
         options().cache_tokens(context + 64).max_sequences(24).max_batch_tokens(48).max_prefill_tokens(20);
-    let (runtime, _) = serve(model, crowded);
-    let streams: Vec<_> = requests(vocab)
+    let (runtime, _) = serve(model, adapted(crowded));
+    let streams: Vec<_> = requests(vocab, adapters)
         .into_iter()
         .zip([0, 8, 8].into_iter().cycle())
         .map(|((request, cancel), drafts)| {
@@ -179,6 +196,28 @@ fn same_bytes_of_64_requests_with_linear_biases() {
     sixty_four_requests(folder.path().into(), BackendChoice::default());
 }
 
+/// For the tiny Llama 3.
+const ADAPTERS: [&str; 2] = ["llama3-all", "llama3-qv"];
+
+#[test]
+fn same_bytes_of_64_requests_with_two_adapters_and_none_at_every_level() {
+    for level in Level::supported() {
+        sixty_four_adapted_requests(tiny("llama3"), &ADAPTERS, at(level));
+    }
+}
+
+#[test]
+fn same_bytes_of_64_requests_with_adapters_beside_int8() {
+    let options = CpuOptions::default().compute(Compute::Int8).cache(CacheType::Q8).threads(3);
+    sixty_four_adapted_requests(tiny("llama3"), &ADAPTERS, BackendChoice::Cpu(options));
+}
+
+#[cfg(feature = "candle")]
+#[test]
+fn same_bytes_of_64_requests_with_adapters_on_the_reference_backend() {
+    sixty_four_adapted_requests(tiny("llama3"), &ADAPTERS, BackendChoice::Candle);
+}
+
 #[cfg(feature = "candle")]
 #[test]
 fn same_bytes_of_64_requests_on_the_reference_backend() {
@@ -191,9 +230,9 @@ fn same_bytes_of_64_requests_on_the_reference_backend() {
 fn same_bytes_from_many_threads() {
     let (runtime, vocab) = serve(stories(), ServeOptions::default().context_length(256));
     let expected: Vec<Answer> =
-        requests(vocab).into_iter().take(16).map(|(request, _)| answer(&runtime, request)).collect();
+        requests(vocab, &[]).into_iter().take(16).map(|(request, _)| answer(&runtime, request)).collect();
     std::thread::scope(|scope| {
-        for ((request, _), expected) in requests(vocab).into_iter().zip(&expected) {
+        for ((request, _), expected) in requests(vocab, &[]).into_iter().zip(&expected) {
             let runtime = &runtime;
             scope.spawn(move || assert_eq!(&answer(runtime, request), expected));
         }

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 use candle_core::{D, DType, Tensor};
 
-use super::super::{Attention, BLOCK_TOKENS, BackendError, Batch, Span};
+use super::super::{AdapterId, Attention, BLOCK_TOKENS, BackendError, Batch, Span};
 use super::{Cache, Rotary};
 
 /// Positions per tile; a multiple of the block.
@@ -81,7 +81,7 @@ pub(super) fn encoder(
     }
     let mut outputs = Vec::new();
     for text in texts.iter().filter(|text| !text.is_empty()) {
-        let span = Span { rows: text.clone(), start: 0, blocks: 0..0 };
+        let span = Span { rows: text.clone(), start: 0, blocks: 0..0, adapter: AdapterId::BASE };
         let of_text = |x: &Tensor| x.narrow(0, text.start, text.len());
         let (keys, values) = (of_text(&keys)?, of_text(&values)?);
         let mut queries = Queries::new(&of_text(&queries)?, &span, attention)?;

@@ -2,7 +2,7 @@
 
 use candle_core::{D, Device, Tensor};
 
-use super::super::{BackendError, MatrixProgress, MatrixSource, report};
+use super::super::{Adaptation, BackendError, LowRank, MatrixProgress, MatrixSource, report};
 
 /// Outputs below this take other paths through the product than the same row among more rows: a dot-product kernel
 /// where outputs times rows are at most 256, and another blocking of the inner dimension where both are at most 64.
@@ -119,6 +119,44 @@ pub(super) fn per_head(x: &Tensor, matrices: &[Matrix]) -> Result<Tensor, Backen
         .map(|(head, matrix)| matrix.apply(&x.narrow(D::Minus1, head * of_head, of_head)?))
         .collect::<Result<Vec<_>, BackendError>>()?;
     Ok(Tensor::cat(&parts, D::Minus1)?)
+}
+
+/// `y[row, first..first + out] += scale * B (A x[row])` for the terms and rows of every adapter.
+pub(super) fn add_low_rank(
+    y: &mut Tensor,
+    x: &Tensor,
+    adaptation: &Adaptation<'_, Matrix>,
+) -> Result<(), BackendError> {
+    let width = y.dim(D::Minus1)?;
+    for adapted in adaptation.iter().filter(|adapted| !adapted.terms.is_empty() && !adapted.rows.is_empty()) {
+        let of_rows = select(x, adapted.rows, "add_low_rank")?;
+        let mut changed = select(y, adapted.rows, "add_low_rank")?;
+        for LowRank { down, up, first, scale } in adapted.terms {
+            let change = (up.apply(&down.apply(&of_rows)?)? * f64::from(*scale))?;
+            let end = first.saturating_add(up.outputs());
+            if end > width {
+                let operation = "add_low_rank";
+                return Err(BackendError::Shape {
+                    operation,
+                    what: "output width",
+                    found: width,
+                    expected: end,
+                });
+            }
+            let part = (changed.narrow(D::Minus1, *first, up.outputs())? + change)?;
+            let before = changed.narrow(D::Minus1, 0, *first)?;
+            let behind = changed.narrow(D::Minus1, end, width - end)?;
+            changed = Tensor::cat(&[before, part, behind], D::Minus1)?;
+        }
+        // The rows in the places of those that they were.
+        let mut order: Vec<u32> = (0..y.dim(0)? as u32).collect();
+        let count = order.len() as u32;
+        for (at, &row) in (count..).zip(adapted.rows) {
+            order[row as usize] = at;
+        }
+        *y = select(&Tensor::cat(&[&*y, &changed], 0)?, &order, "add_low_rank")?;
+    }
+    Ok(())
 }
 
 /// Rows of `x` by index.

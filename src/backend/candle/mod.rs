@@ -21,8 +21,8 @@ pub use cache::Cache;
 pub use linear::Matrix;
 
 use super::{
-    Activation, Attention, Backend, BackendError, Batch, CacheShape, Expert, LatentAttention, LatentInputs,
-    MatrixProgress, MatrixSource, Pooling, Routing,
+    Activation, Adaptation, Attention, Backend, BackendError, Batch, CacheShape, Expert, LatentAttention,
+    LatentInputs, MatrixProgress, MatrixSource, Pooling, Routing,
 };
 use crate::weights::{Checkpoint, TensorInfo};
 
@@ -196,28 +196,24 @@ impl Backend for CandleBackend {
         attention::encoder(qkv, rotary, texts, query_scales, attention)
     }
 
-    fn mlp(
+    fn add_low_rank(
         &self,
+        y: &mut Tensor,
         x: &Tensor,
-        up: &Matrix,
-        down: &Matrix,
-        activation: Activation,
-    ) -> Result<Tensor, BackendError> {
-        down.apply(&rows::activate(&up.apply(x)?, activation)?)
+        adaptation: &Adaptation<'_, Matrix>,
+    ) -> Result<(), BackendError> {
+        linear::add_low_rank(y, x, adaptation)
     }
 
-    fn gated_mlp(
-        &self,
-        x: &Tensor,
-        gate_up: &Matrix,
-        down: &Matrix,
-        activation: Activation,
-    ) -> Result<Tensor, BackendError> {
-        let both = gate_up.apply(x)?;
-        let width = both.dim(D::Minus1)? / 2;
-        let gate = both.narrow(D::Minus1, 0, width)?.contiguous()?;
+    fn activate(&self, x: Tensor, activation: Activation) -> Result<Tensor, BackendError> {
+        rows::activate(&x, activation)
+    }
+
+    fn gated(&self, gate_up: &Tensor, activation: Activation) -> Result<Tensor, BackendError> {
+        let width = gate_up.dim(D::Minus1)? / 2;
+        let gate = gate_up.narrow(D::Minus1, 0, width)?.contiguous()?;
         let gate = rows::activate(&gate, activation)?;
-        down.apply(&(gate * both.narrow(D::Minus1, width, width)?)?)
+        Ok((gate * gate_up.narrow(D::Minus1, width, width)?)?)
     }
 
     fn mixture(

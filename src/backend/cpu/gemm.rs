@@ -19,7 +19,7 @@ use super::threads::{SharedMut, Threads};
 use crate::backend::BackendError;
 use crate::weights::DType;
 
-pub(super) use groups::{Group, Groups};
+pub(super) use groups::{Group, Groups, Shapes};
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -85,12 +85,16 @@ impl Gemm<'_> {
     /// `x W^T + b`, `[rows, outputs]`.
     pub(super) fn multiply(&self, x: &Tensor, matrix: &PackedMatrix) -> Result<Tensor, BackendError> {
         let all = Group { matrix: 0, first: 0, rows: x.rows() as u32 };
-        self.multiply_groups(x, &Groups { groups: &[all], matrix: &|_| matrix, source: None })
+        self.multiply_groups(
+            x,
+            &Groups { groups: &[all], matrix: &|_| matrix, source: None, shapes: Shapes::Equal },
+        )
     }
 
     /// `x W^T + b` for the rows of each group with its own matrix, `[rows of all groups, outputs]`.
     pub(super) fn multiply_groups(&self, x: &Tensor, groups: &Groups<'_>) -> Result<Tensor, BackendError> {
         let (rows, outputs) = (groups.rows(), groups.outputs(x)?);
+        self.check_kernels(groups)?;
         let mut out = self.arena.tensor(rows, outputs)?;
         let inputs = self.inputs(x, groups)?;
         // One panel in `f32` for each thread.
@@ -124,8 +128,10 @@ impl Gemm<'_> {
             let float_chunk = self.kernels.float_chunk;
             // SAFETY: every thread has its own part of the scratch, which is empty when no kernel widens.
             let wide = unsafe { scratch.slice(thread * wide, wide) };
+            let matrix = groups.matrix_of(group);
             Job {
                 inputs: &inputs,
+                cols: matrix.cols(),
                 rows,
                 part,
                 kernel,
@@ -135,7 +141,7 @@ impl Gemm<'_> {
                 target,
                 out_stride: outputs,
             }
-            .run(groups.matrix_of(group).bias(), wide);
+            .run(matrix.bias(), wide);
         };
         let count = tasks().count();
         if spread {
@@ -144,6 +150,16 @@ impl Gemm<'_> {
             (0..count).for_each(|task| run(0, task))
         }
         Ok(out)
+    }
+
+    /// An error for matrices of other shapes that no kernel for floats multiplies: all others read whole rows.
+    fn check_kernels(&self, groups: &Groups<'_>) -> Result<(), BackendError> {
+        let is_float = |part: &PackedPart| matches!(self.kernel(part.holds()), Kernel::Float(_));
+        if groups.shapes == Shapes::Equal || groups.parts().all(is_float) {
+            return Ok(());
+        }
+        let (what, accepted) = ("the type of a factor".into(), "F32, F16 or BF16, computed as F32".into());
+        Err(BackendError::Option { option: "matrices of several shapes", value: what, accepted })
     }
 
     /// The rows of the groups in every form that their matrices want.
@@ -298,6 +314,8 @@ impl Int8Forms {
 /// Some panels of one part, for the rows of one group.
 struct Job<'a> {
     inputs: &'a Inputs<'a>,
+    /// Inputs of the matrix: as many as the activations are wide, or fewer ([`Shapes::UpToWidest`]).
+    cols: usize,
     /// The group's rows among all.
     rows: Range<usize>,
     part: &'a PackedPart,
@@ -373,10 +391,10 @@ impl Job<'_> {
         let panel = self.part.panels_from(first).as_ptr();
         let Target { out, stride } = to;
         let Inputs { x, spaced, int8, bf16 } = self.inputs;
-        let (cols, from) = (x.width(), self.rows.start + start);
+        let (cols, from) = (self.cols, self.rows.start + start);
         let (floats, float_stride) = match spaced {
             Some(SpacedActivations { values, stride }) => (values.as_slice(), *stride),
-            None => (x.as_slice(), cols),
+            None => (x.as_slice(), x.width()),
         };
         let floats = floats.get(from * float_stride..).unwrap_or_default().as_ptr();
         match self.kernel {

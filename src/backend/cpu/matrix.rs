@@ -162,8 +162,9 @@ pub(crate) fn planned_bytes(source: &MatrixSource<'_>, packing: Packing) -> Resu
 /// full panel.
 fn plan<'a>(source: &MatrixSource<'a>, packing: Packing) -> Result<Vec<Planned<'a>>, BackendError> {
     source.check()?;
-    // The choice of experts turns on small differences.
-    let packing = if source.usage == MatrixUse::Router { Packing::default() } else { packing };
+    // The choice of experts turns on small differences, and adapters are small differences.
+    let exact = matches!(source.usage, MatrixUse::Router | MatrixUse::LowRank);
+    let packing = if exact { Packing::default() } else { packing };
     let mut parts: Vec<Planned<'a>> = Vec::new();
     let (cols, mut first_row) = (source.cols(), 0usize);
     let multiplied = source.usage != MatrixUse::Rows;

@@ -4,7 +4,7 @@
 //! meet a few times for the whole mixture and not a few times for each expert; experts without rows cost nothing.
 
 use super::buffer::{Element, Elements, Tensor};
-use super::gemm::{Gemm, Group, Groups};
+use super::gemm::{Gemm, Group, Groups, Shapes};
 use super::matrix::PackedMatrix;
 use super::rowwise::{self, Run};
 use super::threads::SharedMut;
@@ -67,12 +67,13 @@ impl Mixture<'_> {
         let (gate_up, down) =
             (|expert: usize| &experts[expert].gate_up, |expert: usize| &experts[expert].down);
         let source = Some(grouped.source.as_slice());
-        let both = gemm.multiply_groups(x, &Groups { groups, matrix: &gate_up, source })?;
+        let shapes = Shapes::Equal;
+        let both = gemm.multiply_groups(x, &Groups { groups, matrix: &gate_up, source, shapes })?;
         let width = both.width() / 2;
         let mut hidden = run.arena.tensor(both.rows(), width)?;
         rowwise::gated(run, both.as_slice(), width, self.activation, hidden.as_mut_slice())?;
         drop(both);
-        let found = gemm.multiply_groups(&hidden, &Groups { groups, matrix: &down, source: None })?;
+        let found = gemm.multiply_groups(&hidden, &Groups { groups, matrix: &down, source: None, shapes })?;
         let terms = (grouped.places.as_slice(), grouped.weights.as_slice());
         let top_k = self.routing.top_k;
         rowwise::combine(run, found.as_slice(), found.width(), terms, top_k, out.as_mut_slice())?;

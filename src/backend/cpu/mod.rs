@@ -15,6 +15,7 @@ mod cache;
 mod gemm;
 mod kernels;
 mod level;
+mod low_rank;
 mod matrix;
 mod mixture;
 mod options;
@@ -36,8 +37,8 @@ pub use options::{Compute, CpuOptions};
 pub use rowwise::Rotary;
 
 use super::{
-    Activation, Attention, Backend, BackendError, Batch, CacheShape, Expert, LatentAttention, LatentInputs,
-    MatrixProgress, MatrixSource, Pooling, Routing,
+    Activation, Adaptation, Attention, Backend, BackendError, Batch, CacheShape, Expert, LatentAttention,
+    LatentInputs, MatrixProgress, MatrixSource, Pooling, Routing,
 };
 use crate::weights::{Checkpoint, TensorInfo};
 use attention::{Inputs, LatentRows};
@@ -275,29 +276,25 @@ impl Backend for CpuBackend {
         Ok(out)
     }
 
-    fn mlp(
+    fn add_low_rank(
         &self,
+        y: &mut Tensor,
         x: &Tensor,
-        up: &PackedMatrix,
-        down: &PackedMatrix,
-        activation: Activation,
-    ) -> Result<Tensor, BackendError> {
-        let mut hidden = self.gemm().multiply(x, up)?;
-        rowwise::activate(self.run(), hidden.as_mut_slice(), activation);
-        self.gemm().multiply(&hidden, down)
+        adaptation: &Adaptation<'_, PackedMatrix>,
+    ) -> Result<(), BackendError> {
+        low_rank::add(self.run(), self.gemm(), y, x, adaptation)
     }
 
-    fn gated_mlp(
-        &self,
-        x: &Tensor,
-        gate_up: &PackedMatrix,
-        down: &PackedMatrix,
-        activation: Activation,
-    ) -> Result<Tensor, BackendError> {
-        let both = self.gemm().multiply(x, gate_up)?;
-        let mut hidden = self.arena.tensor(both.rows(), both.width() / 2)?;
-        rowwise::gated(self.run(), both.as_slice(), both.width() / 2, activation, hidden.as_mut_slice())?;
-        self.gemm().multiply(&hidden, down)
+    fn activate(&self, mut x: Tensor, activation: Activation) -> Result<Tensor, BackendError> {
+        rowwise::activate(self.run(), x.as_mut_slice(), activation);
+        Ok(x)
+    }
+
+    fn gated(&self, gate_up: &Tensor, activation: Activation) -> Result<Tensor, BackendError> {
+        let width = gate_up.width() / 2;
+        let mut hidden = self.arena.tensor(gate_up.rows(), width)?;
+        rowwise::gated(self.run(), gate_up.as_slice(), width, activation, hidden.as_mut_slice())?;
+        Ok(hidden)
     }
 
     fn mixture(

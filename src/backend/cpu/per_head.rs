@@ -2,7 +2,7 @@
 
 use super::BackendError;
 use super::buffer::Tensor;
-use super::gemm::{Gemm, Group, Groups};
+use super::gemm::{Gemm, Group, Groups, Shapes};
 use super::matrix::PackedMatrix;
 use super::rowwise::{self, Run};
 use super::threads::SharedMut;
@@ -36,7 +36,8 @@ pub(super) fn per_head(
     let (groups, matrix) = (groups.as_slice(), |head: usize| &matrices[head]);
     let groups = if rows == 0 { &groups[..heads.min(1)] } else { groups };
     let source = (rows > 1).then_some(source.as_slice());
-    let found = gemm.multiply_groups(&x, &Groups { groups, matrix: &matrix, source })?;
+    let found =
+        gemm.multiply_groups(&x, &Groups { groups, matrix: &matrix, source, shapes: Shapes::Equal })?;
     let outputs = found.width();
     if rows <= 1 {
         return Ok(found.reshaped(rows, heads * outputs));

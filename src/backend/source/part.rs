@@ -94,7 +94,7 @@ impl<'a> MatrixPart<'a> {
         self.bias
     }
 
-    pub(super) fn stored_rows(&self) -> Range<usize> {
+    pub(crate) fn stored_rows(&self) -> Range<usize> {
         self.first..self.end.max(self.first)
     }
 

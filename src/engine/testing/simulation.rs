@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::toy_model::ToyModel;
-use crate::backend::BLOCK_TOKENS;
+use crate::backend::{AdapterId, BLOCK_TOKENS};
 use crate::engine::draft::{MAX_DRAFT_TOKENS, verify};
 use crate::engine::request::{FinishReason, Request, RequestId};
 use crate::engine::sampling::SamplingParams;
@@ -19,8 +19,17 @@ const STOP_TOKEN: u32 = 0;
 /// One thing that happens to an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// A request whose prompt is the first `prompt` tokens of text number `text`, with drafts of so many tokens.
-    Submit { text: u8, prompt: u16, max_tokens: u8, priority: i8, deadline: Option<u8>, drafts: u8 },
+    /// A request whose prompt is the first `prompt` tokens of text number `text`, under an adapter or none, with drafts
+    /// of so many tokens.
+    Submit {
+        text: u8,
+        adapter: u8,
+        prompt: u16,
+        max_tokens: u8,
+        priority: i8,
+        deadline: Option<u8>,
+        drafts: u8,
+    },
     /// Cancels one of the requests that have not ended, if there is one.
     Cancel { which: u8 },
     /// So many steps, with time passing.
@@ -37,6 +46,7 @@ impl Operation {
         match kind % 16 {
             0..=6 => Self::Submit {
                 text: a % 3,
+                adapter: (a / 3 % 4).saturating_sub(1),
                 prompt: u16::from(b) / 2 + 1,
                 max_tokens: c % 48 + 1,
                 priority: (kind / 16) as i8 % 4 - 1,
@@ -53,6 +63,7 @@ impl Operation {
 
 #[derive(Debug)]
 struct Expectation {
+    adapter: AdapterId,
     context: Vec<u32>,
     max_tokens: usize,
     generated: usize,
@@ -126,9 +137,10 @@ impl Simulation {
 
     pub fn apply(&mut self, operation: Operation) {
         match operation {
-            Operation::Submit { text, prompt, max_tokens, priority, deadline, drafts } => {
+            Operation::Submit { text, adapter, prompt, max_tokens, priority, deadline, drafts } => {
                 let deadline = deadline.map(|steps| self.now + Duration::from_millis(u64::from(steps)));
                 self.submit(
+                    AdapterId(u32::from(adapter)),
                     Self::text(text, usize::from(prompt)),
                     usize::from(max_tokens),
                     priority,
@@ -153,6 +165,7 @@ impl Simulation {
 
     fn submit(
         &mut self,
+        adapter: AdapterId,
         prompt: Vec<u32>,
         max_tokens: usize,
         priority: i8,
@@ -163,6 +176,7 @@ impl Simulation {
         let id = RequestId(self.last_id);
         let mut request = Request {
             prompt: prompt.clone(),
+            adapter,
             max_tokens,
             stop_tokens: vec![STOP_TOKEN],
             sampling: SamplingParams::greedy(),
@@ -177,7 +191,7 @@ impl Simulation {
                 assert!(prompt.len() + max_tokens <= most && !full);
                 let generated = 0;
                 let expectation =
-                    Expectation { context: prompt, max_tokens, generated, stopped: false, deadline };
+                    Expectation { adapter, context: prompt, max_tokens, generated, stopped: false, deadline };
                 self.live.insert(id, expectation);
             }
             Err(error) if prompt.len() + max_tokens > most => {
@@ -274,8 +288,12 @@ impl Simulation {
 impl Expectation {
     /// The verdict on a row of logits, which must be those of this request alone.
     fn judge(&mut self, logits: &[f32]) -> Verdict {
-        assert_eq!(logits, ToyModel::logits_after(VOCAB, &self.context), "not what it would be alone");
-        let token = ToyModel::greedy_after(VOCAB, &self.context);
+        assert_eq!(
+            logits,
+            ToyModel::logits_after(VOCAB, self.adapter, &self.context),
+            "not what it would be alone"
+        );
+        let token = ToyModel::greedy_after(VOCAB, self.adapter, &self.context);
         if token == STOP_TOKEN {
             self.stopped = true;
             return Verdict::Stop;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crossbeam::channel::{Receiver, Sender, unbounded};
 use parking_lot::Mutex;
 
-use crate::backend::{BLOCK_TOKENS, Batch};
+use crate::backend::{AdapterId, BLOCK_TOKENS, Batch, Span};
 use crate::engine::Executor;
 use crate::error::{Error, ErrorKind, Result};
 
@@ -71,6 +71,11 @@ fn extend(digest: u64, token: u32) -> u64 {
     mix(digest ^ mix(u64::from(token)))
 }
 
+/// The digest of no token: another one under each adapter, so that nothing of one passes for another's.
+fn beginning(adapter: AdapterId) -> u64 {
+    if adapter == AdapterId::BASE { 0 } else { mix(u64::from(adapter.0)) }
+}
+
 /// Anything from -4 to 4 for `next` after a text of that digest; 4 more for the one that `last` likes to be followed
 /// by. So about every other token is the liked one and texts go in circles of four tokens, for a while.
 fn logit(digest: u64, last: u32, next: usize) -> f32 {
@@ -104,16 +109,16 @@ impl ToyModel {
         self.log.clone()
     }
 
-    /// What the model says after `context`, computed without any cache.
-    pub fn logits_after(vocab: usize, context: &[u32]) -> Vec<f32> {
-        let digest = context.iter().fold(0, |digest, token| extend(digest, *token));
+    /// What the model says after `context` under an adapter, computed without any cache.
+    pub fn logits_after(vocab: usize, adapter: AdapterId, context: &[u32]) -> Vec<f32> {
+        let digest = context.iter().fold(beginning(adapter), |digest, token| extend(digest, *token));
         let last = context.last().copied().unwrap_or_default();
         (0..vocab).map(|next| logit(digest, last, next)).collect()
     }
 
-    /// The most likely token after `context`, computed without any cache.
-    pub fn greedy_after(vocab: usize, context: &[u32]) -> u32 {
-        let logits = Self::logits_after(vocab, context);
+    /// The most likely token after `context` under an adapter, computed without any cache.
+    pub fn greedy_after(vocab: usize, adapter: AdapterId, context: &[u32]) -> u32 {
+        let logits = Self::logits_after(vocab, adapter, context);
         (0..vocab).max_by(|a, b| logits[*a].total_cmp(&logits[*b]).then(b.cmp(a))).unwrap() as u32
     }
 
@@ -137,8 +142,9 @@ impl ToyModel {
     }
 
     /// Reads the context back from the cache and checks every slot of it.
-    fn read(&self, table: &[u32], positions: usize) -> Result<u64> {
-        let mut digest = 0;
+    fn read(&self, batch: &Batch, span: &Span, positions: usize) -> Result<u64> {
+        let table = &batch.blocks[span.blocks.clone()];
+        let mut digest = beginning(span.adapter);
         for position in 0..positions {
             let found = self.slots[self.slot(table, position)];
             digest = extend(digest, found.token);
@@ -180,7 +186,7 @@ impl Executor for ToyModel {
         // All rows are written before any is read: a sequence may not rely on the order of spans.
         for span in &batch.spans {
             let table = &batch.blocks[span.blocks.clone()];
-            let mut digest = self.read(table, span.start)?;
+            let mut digest = self.read(batch, span, span.start)?;
             for (row, position) in span.rows.clone().zip(span.start..) {
                 assert_eq!(batch.positions[row] as usize, position);
                 digest = extend(digest, batch.ids[row]);
@@ -190,7 +196,7 @@ impl Executor for ToyModel {
         }
         for span in &batch.spans {
             let table = &batch.blocks[span.blocks.clone()];
-            self.read(table, span.context_len())?;
+            self.read(batch, span, span.context_len())?;
             for (row, position) in span.rows.clone().zip(span.start..) {
                 if wanted.next_if_eq(&(row as u32)).is_some() {
                     let Slot { token, digest, .. } = self.slots[self.slot(table, position)];

@@ -1,6 +1,7 @@
 //! What a request gets does not depend on what else runs.
 
 use super::support::*;
+use crate::backend::AdapterId;
 use crate::engine::testing::ToyModel;
 use crate::engine::{EngineOptions, EngineStats, FinishReason, Flow, Request, SampledToken, SamplingParams};
 use crate::error::ErrorKind;
@@ -27,6 +28,8 @@ pub(super) fn cases(seed: u64) -> Vec<Case> {
     let mut case = |number: u64| {
         let prompt = 1 + dice.below(90) as usize;
         let mut request = request(dice.below(3) as u32, prompt, 1 + dice.below(60) as usize);
+        // Their prompts have common beginnings, whoever computes them.
+        request.adapter = AdapterId(dice.below(3) as u32);
         request.priority = dice.below(4) as i32 - 1;
         request.stop_tokens = vec![dice.below(VOCAB as u64 * 8) as u32];
         request.sampling = SamplingParams {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::backend::BLOCK_TOKENS;
+use crate::backend::{AdapterId, BLOCK_TOKENS};
 use crate::engine::request::{FinishReason, Outcome, Request, RequestId};
 use crate::engine::sampling::SamplingParams;
 use crate::engine::scheduler::Scheduler;
@@ -22,6 +22,7 @@ struct Driver {
 fn plain() -> Request {
     Request {
         prompt: vec![1],
+        adapter: AdapterId::BASE,
         max_tokens: 1,
         stop_tokens: Vec::new(),
         sampling: SamplingParams::greedy(),

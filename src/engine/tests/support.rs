@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, unbounded};
 
+use crate::backend::AdapterId;
 use crate::clock::ManualClock;
 use crate::engine::testing::ToyModel;
 use crate::engine::{
@@ -113,6 +114,7 @@ pub(super) fn request(first: u32, prompt: usize, max_tokens: usize) -> Request {
     let tokens = (0..prompt as u32).map(|position| (first + position * 5) % 40);
     Request {
         prompt: tokens.collect(),
+        adapter: AdapterId::BASE,
         max_tokens,
         stop_tokens: Vec::new(),
         sampling: SamplingParams::greedy(),
@@ -126,7 +128,7 @@ pub(super) fn request(first: u32, prompt: usize, max_tokens: usize) -> Request {
 pub(super) fn expected(request: &Request) -> Vec<u32> {
     let mut context = request.prompt.clone();
     for _ in 0..request.max_tokens {
-        let token = ToyModel::greedy_after(VOCAB, &context);
+        let token = ToyModel::greedy_after(VOCAB, request.adapter, &context);
         if request.stop_tokens.contains(&token) {
             break;
         }

@@ -9,10 +9,11 @@ mod config;
 
 pub use config::DeepseekConfig;
 
-use super::tensors::{Store, Tensors};
-use super::{CausalModel, ModelError, Weights};
+use super::lora::{Adapted, GatedNetwork, Linear};
+use super::tensors::{MatrixOf, Product, Store, Tensors};
+use super::{CausalModel, ModelError, StepAdapters, Weights};
 use crate::backend::{
-    Activation, Backend, BackendError, Batch, Expert, LatentAttention, LatentInputs, MatrixPart, RowOrder,
+    Activation, Backend, BackendError, Batch, Expert, LatentAttention, LatentInputs, RowOrder,
 };
 
 /// The epsilon of the norms of queries and latents, which transformers does not take from the configuration.
@@ -24,7 +25,7 @@ pub(super) struct Deepseek<W: Weights> {
     attention: LatentAttention,
     frequencies: Vec<f32>,
     embedding: W::Matrix,
-    head: Option<W::Matrix>,
+    head: Option<Linear<W>>,
     norm: W::Vector,
     layers: Vec<Layer<W>>,
 }
@@ -32,37 +33,31 @@ pub(super) struct Deepseek<W: Weights> {
 struct Layer<W: Weights> {
     attention_norm: W::Vector,
     /// The projection to compressed queries, and their norm.
-    query_down: Option<(W::Matrix, W::Vector)>,
+    query_down: Option<(Linear<W>, W::Vector)>,
     /// Queries of all heads without position, and those to be rotated.
-    query: W::Matrix,
-    rope_query: W::Matrix,
-    latent: W::Matrix,
+    query: Linear<W>,
+    rope_query: Linear<W>,
+    latent: Linear<W>,
     latent_norm: W::Vector,
-    rope_key: W::Matrix,
+    rope_key: Linear<W>,
     /// Per head: from its query without position to a query for latents, `W_UK^T`, `[rank, nope]`.
     absorb: Vec<W::Matrix>,
     /// Per head: from what it attended to its output, `W_UV`, `[value, rank]`.
     expand: Vec<W::Matrix>,
-    output: W::Matrix,
+    output: Linear<W>,
     mlp_norm: W::Vector,
     mlp: Mlp<W>,
 }
 
-/// A gated network: gate over up, and down.
-struct Gated<M> {
-    gate_up: M,
-    down: M,
-}
-
 enum Mlp<W: Weights> {
-    Dense(Gated<W::Matrix>),
+    Dense(GatedNetwork<W>),
     Mixture {
         router: W::Matrix,
         /// Added to scores when experts are chosen.
         correction: W::Vector,
         experts: Vec<Expert<W::Matrix>>,
         /// What every row goes through.
-        shared: Option<Gated<W::Matrix>>,
+        shared: Option<GatedNetwork<W>>,
     },
 }
 
@@ -81,7 +76,7 @@ impl<W: Weights> Deepseek<W> {
             attention: config.attention(),
             frequencies: config.rope.frequencies(config.rope_dim, None)?,
             embedding: tensors.embedding("model.embed_tokens", vocab_size, hidden, tied)?,
-            head: if tied { None } else { Some(tensors.product("lm_head", vocab_size, hidden)?) },
+            head: if tied { None } else { Some(linear(tensors, "lm_head", vocab_size, hidden)?) },
             norm: tensors.vector("model.norm.weight", hidden)?,
             layers: (0..config.layers)
                 .map(|at| Layer::build(config, tensors, at))
@@ -101,18 +96,18 @@ impl<W: Weights> Layer<W> {
         let name = |of: &str| format!("model.layers.{at}.{of}");
         let attention = |of: &str| format!("model.layers.{at}.self_attn.{of}");
         // Everything here rotates halves; where pairs of neighbours are meant, the rows are put back.
-        let rotated = |part: MatrixPart<'a>| match config.rope_interleaved {
+        let rotated = |part: Product<'a>| match config.rope_interleaved {
             true => part.order(RowOrder::InterleavedHalves { head_dim: rope_dim }),
             false => part,
         };
         let query_width = nope_dim + rope_dim;
         let (query_down, queries) = match config.query_rank {
             Some(width) => {
-                let down = tensors.product(&attention("q_a_proj"), width, hidden)?;
+                let down = linear(tensors, &attention("q_a_proj"), width, hidden)?;
                 let norm = tensors.vector(&attention("q_a_layernorm.weight"), width)?;
-                (Some((down, norm)), tensors.part(&attention("q_b_proj"), heads * query_width, width)?)
+                (Some((down, norm)), module(tensors, &attention("q_b_proj"), heads * query_width, width)?)
             }
-            None => (None, tensors.part(&attention("q_proj"), heads * query_width, hidden)?),
+            None => (None, module(tensors, &attention("q_proj"), heads * query_width, hidden)?),
         };
         let of_heads = |width: usize, first: usize, len: usize| {
             (0..heads).map(move |head| head * width + first..head * width + first + len)
@@ -120,7 +115,7 @@ impl<W: Weights> Layer<W> {
         let query: Vec<_> = of_heads(query_width, 0, nope_dim).map(|rows| queries.rows(rows)).collect();
         let rope_query: Vec<_> =
             of_heads(query_width, nope_dim, rope_dim).map(|rows| rotated(queries.rows(rows))).collect();
-        let latent = tensors.part(&attention("kv_a_proj_with_mqa"), rank + rope_dim, hidden)?;
+        let latent = module(tensors, &attention("kv_a_proj_with_mqa"), rank + rope_dim, hidden)?;
         let keys_values = tensors.part(&attention("kv_b_proj"), heads * (nope_dim + value_dim), rank)?;
         let absorb = of_heads(nope_dim + value_dim, 0, nope_dim)
             .map(|rows| tensors.stacked(&[keys_values.rows(rows).order(RowOrder::Transposed)]))
@@ -131,35 +126,65 @@ impl<W: Weights> Layer<W> {
         Ok(Self {
             attention_norm: tensors.vector(&name("input_layernorm.weight"), hidden)?,
             query_down,
-            query: tensors.stacked(&query)?,
-            rope_query: tensors.stacked(&rope_query)?,
-            latent: tensors.stacked(&[latent.rows(0..rank)])?,
+            query: tensors.linear(&query)?,
+            rope_query: tensors.linear(&rope_query)?,
+            latent: tensors.linear(&[latent.rows(0..rank)])?,
             latent_norm: tensors.vector(&attention("kv_a_layernorm.weight"), rank)?,
-            rope_key: tensors.stacked(&[rotated(latent.rows(rank..rank + rope_dim))])?,
+            rope_key: tensors.linear(&[rotated(latent.rows(rank..rank + rope_dim))])?,
             absorb,
             expand,
-            output: tensors.product(&attention("o_proj"), hidden, heads * value_dim)?,
+            output: linear(tensors, &attention("o_proj"), hidden, heads * value_dim)?,
             mlp_norm: tensors.vector(&name("post_attention_layernorm.weight"), hidden)?,
             mlp: Mlp::build(config, tensors, &name("mlp"), at < config.dense_layers)?,
         })
     }
 }
 
-impl<M> Gated<M> {
-    fn build<'a, S: Store<'a>>(
-        tensors: &mut Tensors<'a, '_, S>,
-        stem: &str,
-        hidden: usize,
-        width: usize,
-    ) -> Result<Self, ModelError>
-    where
-        S::Weights: Weights<Matrix = M>,
-    {
-        let gate = tensors.part(&format!("{stem}.gate_proj"), width, hidden)?;
-        let up = tensors.part(&format!("{stem}.up_proj"), width, hidden)?;
-        let down = tensors.product(&format!("{stem}.down_proj"), hidden, width)?;
-        Ok(Self { gate_up: tensors.stacked(&[gate, up])?, down })
-    }
+/// A module that adapters may change.
+fn module<'a, S: Store<'a>>(
+    tensors: &Tensors<'a, '_, S>,
+    stem: &str,
+    rows: usize,
+    cols: usize,
+) -> Result<Product<'a>, ModelError> {
+    tensors.module(stem, stem, rows, cols)
+}
+
+/// The product of one such module.
+fn linear<'a, S: Store<'a>>(
+    tensors: &mut Tensors<'a, '_, S>,
+    stem: &str,
+    rows: usize,
+    cols: usize,
+) -> Result<Linear<S::Weights>, ModelError> {
+    let module = module(tensors, stem, rows, cols)?;
+    tensors.linear(&[module])
+}
+
+/// A gated network that every row goes through.
+fn gated<'a, S: Store<'a>>(
+    tensors: &mut Tensors<'a, '_, S>,
+    stem: &str,
+    hidden: usize,
+    width: usize,
+) -> Result<GatedNetwork<S::Weights>, ModelError> {
+    let gate = module(tensors, &format!("{stem}.gate_proj"), width, hidden)?;
+    let up = module(tensors, &format!("{stem}.up_proj"), width, hidden)?;
+    let down = linear(tensors, &format!("{stem}.down_proj"), hidden, width)?;
+    Ok(GatedNetwork { gate_up: tensors.linear(&[gate, up])?, down })
+}
+
+/// The network of one expert.
+fn expert<'a, S: Store<'a>>(
+    tensors: &mut Tensors<'a, '_, S>,
+    stem: &str,
+    hidden: usize,
+    width: usize,
+) -> Result<Expert<MatrixOf<'a, S>>, ModelError> {
+    let gate = tensors.part(&format!("{stem}.gate_proj"), width, hidden)?;
+    let up = tensors.part(&format!("{stem}.up_proj"), width, hidden)?;
+    let down = tensors.product(&format!("{stem}.down_proj"), hidden, width)?;
+    Ok(Expert { gate_up: tensors.stacked(&[gate, up])?, down })
 }
 
 impl<W: Weights> Mlp<W> {
@@ -171,21 +196,18 @@ impl<W: Weights> Mlp<W> {
     ) -> Result<Self, ModelError> {
         let hidden = config.hidden_size;
         if dense {
-            return Gated::build(tensors, stem, hidden, config.intermediate_size).map(Self::Dense);
+            return gated(tensors, stem, hidden, config.intermediate_size).map(Self::Dense);
         }
         let experts = config.routing.experts;
-        let expert = |tensors: &mut Tensors<'a, '_, S>, at: usize| {
-            let stem = format!("{stem}.experts.{at}");
-            let Gated { gate_up, down } = Gated::build(tensors, &stem, hidden, config.expert_size)?;
-            Ok(Expert { gate_up, down })
-        };
         Ok(Self::Mixture {
             router: tensors.router(&format!("{stem}.gate"), experts, hidden)?,
             correction: tensors.vector(&format!("{stem}.gate.e_score_correction_bias"), experts)?,
-            experts: (0..experts).map(|at| expert(tensors, at)).collect::<Result<_, ModelError>>()?,
+            experts: (0..experts)
+                .map(|at| expert(tensors, &format!("{stem}.experts.{at}"), hidden, config.expert_size))
+                .collect::<Result<_, ModelError>>()?,
             shared: match config.shared_experts * config.expert_size {
                 0 => None,
-                width => Some(Gated::build(tensors, &format!("{stem}.shared_experts"), hidden, width)?),
+                width => Some(gated(tensors, &format!("{stem}.shared_experts"), hidden, width)?),
             },
         })
     }
@@ -196,6 +218,7 @@ struct Step<'a, B: Backend> {
     backend: &'a B,
     rotary: B::Rotary,
     batch: &'a Batch,
+    adapted: Adapted<'a, B>,
 }
 
 impl<B: Backend> Layer<B> {
@@ -208,17 +231,17 @@ impl<B: Backend> Layer<B> {
         cache: &mut B::Cache,
         at: usize,
     ) -> Result<B::Tensor, BackendError> {
-        let Step { backend, rotary, batch } = step;
+        let Step { backend, rotary, batch, adapted } = step;
+        let linear = |x: &B::Tensor, of: &Linear<B>| of.apply(backend, x, *adapted);
         let compressed = match &self.query_down {
-            Some((down, norm)) => Some(backend.rms_norm(&backend.linear(x, down)?, norm, LATENT_EPSILON)?),
+            Some((down, norm)) => Some(backend.rms_norm(&linear(x, down)?, norm, LATENT_EPSILON)?),
             None => None,
         };
         let from = compressed.as_ref().unwrap_or(x);
-        let queries = backend.per_head(backend.linear(from, &self.query)?, &self.absorb)?;
-        let rope_queries = backend.linear(from, &self.rope_query)?;
-        let latents =
-            backend.rms_norm(&backend.linear(x, &self.latent)?, &self.latent_norm, LATENT_EPSILON)?;
-        let rope_keys = backend.linear(x, &self.rope_key)?;
+        let queries = backend.per_head(linear(from, &self.query)?, &self.absorb)?;
+        let rope_queries = linear(from, &self.rope_query)?;
+        let latents = backend.rms_norm(&linear(x, &self.latent)?, &self.latent_norm, LATENT_EPSILON)?;
+        let rope_keys = linear(x, &self.rope_key)?;
         let inputs = LatentInputs {
             queries: &queries,
             rope_queries: &rope_queries,
@@ -226,7 +249,7 @@ impl<B: Backend> Layer<B> {
             rope_keys: &rope_keys,
         };
         let attended = backend.latent_attention(&inputs, rotary, cache, at, batch, attention)?;
-        backend.linear(&backend.per_head(attended, &self.expand)?, &self.output)
+        linear(&backend.per_head(attended, &self.expand)?, &self.output)
     }
 }
 
@@ -236,8 +259,9 @@ impl<B: Backend> Mlp<B> {
         config: &DeepseekConfig,
         backend: &B,
         x: &B::Tensor,
+        adapted: Adapted<'_, B>,
     ) -> Result<B::Tensor, BackendError> {
-        let gated = |of: &Gated<B::Matrix>| backend.gated_mlp(x, &of.gate_up, &of.down, Activation::Silu);
+        let gated = |of: &GatedNetwork<B>| of.forward(backend, x, adapted, Activation::Silu);
         match self {
             Self::Dense(network) => gated(network),
             Self::Mixture { router, correction, experts, shared } => {
@@ -257,11 +281,17 @@ impl<B: Backend> CausalModel<B> for Deepseek<B> {
         self.config.vocab_size
     }
 
-    fn forward(&self, backend: &B, batch: &Batch, cache: &mut B::Cache) -> Result<B::Tensor, BackendError> {
+    fn forward(
+        &self,
+        backend: &B,
+        batch: &Batch,
+        adapters: &StepAdapters<B>,
+        cache: &mut B::Cache,
+    ) -> Result<B::Tensor, BackendError> {
         let epsilon = self.config.norm_epsilon;
         let rope_scale = self.config.rope.attention_factor();
         let rotary = backend.rotary(&self.frequencies, rope_scale, &batch.positions)?;
-        let step = Step { backend, rotary, batch };
+        let step = Step { backend, rotary, batch, adapted: adapters.rows() };
         let mut residual = backend.embed(&self.embedding, &batch.ids)?;
         let mut delta: Option<B::Tensor> = None;
         for (at, layer) in self.layers.iter().enumerate() {
@@ -272,7 +302,7 @@ impl<B: Backend> CausalModel<B> for Deepseek<B> {
             };
             let attended = layer.attend(&self.attention, &step, &x, cache, at)?;
             let x = backend.add_rms_norm(&mut residual, &attended, &layer.mlp_norm, epsilon)?;
-            delta = Some(layer.mlp.forward(&self.config, backend, &x)?);
+            delta = Some(layer.mlp.forward(&self.config, backend, &x, step.adapted)?);
         }
         if let Some(delta) = &delta {
             residual = backend.add(&residual, delta)?;
@@ -280,6 +310,9 @@ impl<B: Backend> CausalModel<B> for Deepseek<B> {
         // Only the rows somebody samples from go through the head.
         let rows = backend.select_rows(&residual, &batch.logit_rows)?;
         let x = backend.rms_norm(&rows, &self.norm, epsilon)?;
-        backend.linear(&x, self.head.as_ref().unwrap_or(&self.embedding))
+        match &self.head {
+            Some(head) => head.apply(backend, &x, adapters.logit_rows()),
+            None => backend.linear(&x, &self.embedding),
+        }
     }
 }

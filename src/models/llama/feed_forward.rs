@@ -4,6 +4,7 @@ use super::LlamaConfig;
 use super::config::ExpertsConfig;
 use super::names::Part;
 use crate::backend::{Activation, Backend, BackendError, Expert, Routing, Scoring};
+use crate::models::lora::{Adapted, GatedNetwork};
 use crate::models::tensors::{MatrixOf, Store, Tensors};
 use crate::models::{ModelError, Weights};
 use crate::weights::Format;
@@ -11,7 +12,7 @@ use crate::weights::Format;
 /// The feed-forward network of a layer.
 pub(super) enum FeedForward<W: Weights> {
     /// One for all tokens.
-    Dense { gate_up: W::Matrix, down: W::Matrix },
+    Dense(GatedNetwork<W>),
     /// A choice for each token.
     Mixture { router: W::Matrix, experts: Vec<Expert<W::Matrix>>, routing: Routing },
 }
@@ -25,12 +26,13 @@ impl<W: Weights> FeedForward<W> {
         let LlamaConfig { hidden_size: hidden, intermediate_size: intermediate, experts, .. } = *config;
         let format = tensors.format();
         let Some(ExpertsConfig { count, used }) = experts else {
-            let part = |part: Part| tensors.part(&part.stem(format), intermediate, hidden);
-            let gate_up = [part(Part::Gate(at))?, part(Part::Up(at))?];
-            return Ok(Self::Dense {
-                gate_up: tensors.stacked(&gate_up)?,
-                down: tensors.product(&Part::Down(at).stem(format), hidden, intermediate)?,
-            });
+            let module =
+                |part: Part, rows, cols| tensors.module(part.module(), &part.stem(format), rows, cols);
+            let gate = module(Part::Gate(at), intermediate, hidden)?;
+            let up = module(Part::Up(at), intermediate, hidden)?;
+            let down = module(Part::Down(at), hidden, intermediate)?;
+            let (gate_up, down) = (tensors.linear(&[gate, up])?, tensors.linear(&[down])?);
+            return Ok(Self::Dense(GatedNetwork { gate_up, down }));
         };
         Ok(Self::Mixture {
             router: tensors.router(&Part::Router(at).stem(format), count, hidden)?,
@@ -88,9 +90,14 @@ fn stacked<'a, S: Store<'a>>(
 }
 
 impl<B: Backend> FeedForward<B> {
-    pub(super) fn forward(&self, backend: &B, x: &B::Tensor) -> Result<B::Tensor, BackendError> {
+    pub(super) fn forward(
+        &self,
+        backend: &B,
+        x: &B::Tensor,
+        adapted: Adapted<'_, B>,
+    ) -> Result<B::Tensor, BackendError> {
         match self {
-            Self::Dense { gate_up, down } => backend.gated_mlp(x, gate_up, down, Activation::Silu),
+            Self::Dense(network) => network.forward(backend, x, adapted, Activation::Silu),
             Self::Mixture { router, experts, routing } => {
                 backend.mixture(x, router, None, experts, routing, Activation::Silu)
             }

@@ -9,8 +9,9 @@ mod names;
 
 pub use config::{ExpertsConfig, LlamaConfig};
 
+use super::lora::Linear;
 use super::tensors::{Store, Tensors};
-use super::{CausalModel, ModelError, Weights};
+use super::{CausalModel, ModelError, StepAdapters, Weights};
 use crate::backend::{Attention, Backend, BackendError, Batch, RowOrder};
 use crate::weights::Format;
 use feed_forward::FeedForward;
@@ -22,15 +23,15 @@ pub(super) struct Llama<W: Weights> {
     attention: Attention,
     frequencies: Vec<f32>,
     embedding: W::Matrix,
-    head: Option<W::Matrix>,
+    head: Option<Linear<W>>,
     norm: W::Vector,
     layers: Vec<Layer<W>>,
 }
 
 struct Layer<W: Weights> {
     attention_norm: W::Vector,
-    qkv: W::Matrix,
-    output: W::Matrix,
+    qkv: Linear<W>,
+    output: Linear<W>,
     mlp_norm: W::Vector,
     feed_forward: FeedForward<W>,
 }
@@ -66,7 +67,9 @@ impl<W: Weights> Llama<W> {
             head: if config.tied_embeddings {
                 None
             } else {
-                Some(tensors.product(&Part::Head.stem(format), vocab_size, hidden)?)
+                let head =
+                    tensors.module(Part::Head.module(), &Part::Head.stem(format), vocab_size, hidden)?;
+                Some(tensors.linear(&[head])?)
             },
             norm: tensors.vector(&Part::FinalNorm.weight(format), hidden)?,
             layers: (0..config.layers)
@@ -91,16 +94,17 @@ impl<W: Weights> Layer<W> {
             Format::HuggingFace => RowOrder::AsStored,
             Format::Gguf => RowOrder::InterleavedHalves { head_dim },
         };
-        let part = |part: Part, rows, cols| tensors.part(&part.stem(format), rows, cols);
+        let module = |part: Part, rows, cols| tensors.module(part.module(), &part.stem(format), rows, cols);
         let qkv = [
-            part(Part::Query(at), query, hidden)?.order(order),
-            part(Part::Key(at), key_value, hidden)?.order(order),
-            part(Part::Value(at), key_value, hidden)?,
+            module(Part::Query(at), query, hidden)?.stored_order(order),
+            module(Part::Key(at), key_value, hidden)?.stored_order(order),
+            module(Part::Value(at), key_value, hidden)?,
         ];
+        let output = module(Part::Output(at), hidden, query)?;
         Ok(Self {
             attention_norm: tensors.vector(&Part::AttentionNorm(at).weight(format), hidden)?,
-            qkv: tensors.stacked(&qkv)?,
-            output: tensors.product(&Part::Output(at).stem(format), hidden, query)?,
+            qkv: tensors.linear(&qkv)?,
+            output: tensors.linear(&[output])?,
             mlp_norm: tensors.vector(&Part::MlpNorm(at).weight(format), hidden)?,
             feed_forward: FeedForward::build(config, tensors, at)?,
         })
@@ -112,7 +116,14 @@ impl<B: Backend> CausalModel<B> for Llama<B> {
         self.config.vocab_size
     }
 
-    fn forward(&self, backend: &B, batch: &Batch, cache: &mut B::Cache) -> Result<B::Tensor, BackendError> {
+    fn forward(
+        &self,
+        backend: &B,
+        batch: &Batch,
+        adapters: &StepAdapters<B>,
+        cache: &mut B::Cache,
+    ) -> Result<B::Tensor, BackendError> {
+        let adapted = adapters.rows();
         let epsilon = self.config.norm_epsilon;
         let rotary =
             backend.rotary(&self.frequencies, self.config.rope.attention_factor(), &batch.positions)?;
@@ -124,11 +135,11 @@ impl<B: Backend> CausalModel<B> for Llama<B> {
                 None => backend.rms_norm(&residual, &layer.attention_norm, epsilon)?,
                 Some(delta) => backend.add_rms_norm(&mut residual, &delta, &layer.attention_norm, epsilon)?,
             };
-            let qkv = backend.linear(&x, &layer.qkv)?;
+            let qkv = layer.qkv.apply(backend, &x, adapted)?;
             let attended = backend.attention(&qkv, Some(&rotary), cache, at, batch, &self.attention)?;
-            let attended = backend.linear(&attended, &layer.output)?;
+            let attended = layer.output.apply(backend, &attended, adapted)?;
             let x = backend.add_rms_norm(&mut residual, &attended, &layer.mlp_norm, epsilon)?;
-            delta = Some(layer.feed_forward.forward(backend, &x)?);
+            delta = Some(layer.feed_forward.forward(backend, &x, adapted)?);
         }
         if let Some(delta) = &delta {
             residual = backend.add(&residual, delta)?;
@@ -136,6 +147,9 @@ impl<B: Backend> CausalModel<B> for Llama<B> {
         // Only the rows somebody samples from go through the head.
         let rows = backend.select_rows(&residual, &batch.logit_rows)?;
         let x = backend.rms_norm(&rows, &self.norm, epsilon)?;
-        backend.linear(&x, self.head.as_ref().unwrap_or(&self.embedding))
+        match &self.head {
+            Some(head) => head.apply(backend, &x, adapters.logit_rows()),
+            None => backend.linear(&x, &self.embedding),
+        }
     }
 }

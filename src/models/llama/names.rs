@@ -59,6 +59,11 @@ impl Part {
         }
     }
 
+    /// The name of its module in Hugging Face's model.
+    pub(super) fn module(self) -> String {
+        self.stem(Format::HuggingFace)
+    }
+
     /// The name of the weight.
     pub(super) fn weight(self, format: Format) -> String {
         self.stem(format) + ".weight"

@@ -64,6 +64,7 @@ impl EmbeddingEndpoint {
                 prompts: sentence.prompts.clone(),
                 default_prompt: sentence.default_prompt.clone(),
             }),
+            adapters: Vec::new(),
             backend: backend.name(),
             plan,
         };

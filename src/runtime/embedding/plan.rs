@@ -22,6 +22,7 @@ impl LoadPlan {
         for (name, given) in [
             ("cache_tokens", options.cache_tokens.is_some()),
             ("chat_template", options.chat_template.is_some()),
+            ("adapter", !options.adapters.is_empty()),
         ] {
             if given {
                 let message =
@@ -46,6 +47,7 @@ impl LoadPlan {
         let rows = options.max_batch_tokens.max(context_length);
         let plan = Self {
             weight_bytes,
+            adapter_bytes: 0,
             cache_bytes: 0,
             scratch_bytes: sources.scratch_bytes(rows),
             available_bytes: available,

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::super::super::{BLOCK_TOKENS, BackendError, CacheEntry, Span};
+use super::super::super::{AdapterId, BLOCK_TOKENS, BackendError, CacheEntry, Span};
 use super::super::cache::{self, CacheType, Layout, Target};
 use super::super::rowwise::Run;
 use super::{Inputs, Sight, attend};
@@ -28,7 +28,7 @@ pub(in super::super) fn full(
         .map(|rows| {
             let first = blocks;
             blocks += rows.len().div_ceil(BLOCK_TOKENS);
-            Span { rows: rows.clone(), start: 0, blocks: first..blocks }
+            Span { rows: rows.clone(), start: 0, blocks: first..blocks, adapter: AdapterId::BASE }
         })
         .collect();
     cache::check_rows(&spans, rows)?;

@@ -71,6 +71,7 @@ impl<'a> Units<'a> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::backend::AdapterId;
 
     #[test]
     fn units_cover_every_row_and_head_once() {
@@ -79,7 +80,7 @@ mod tests {
             let mut start = 0;
             let spans = lens.map(|len| {
                 start += len;
-                Span { rows: start - len..start, start: 5, blocks: 0..0 }
+                Span { rows: start - len..start, start: 5, blocks: 0..0, adapter: AdapterId::BASE }
             });
             let mut first = [0; 7];
             let units = Units::new(&spans, group, kv_heads, &mut first).unwrap();

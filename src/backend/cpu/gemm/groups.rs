@@ -25,7 +25,18 @@ impl Group {
     }
 }
 
-/// Products that are computed together. All matrices have equal shapes.
+/// How the shapes of matrices that are multiplied together may differ.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in super::super) enum Shapes {
+    /// Not at all.
+    Equal,
+    /// A matrix may have fewer inputs than the activations are wide, and is then multiplied with the first of them, and
+    /// fewer outputs than the widest, and then leaves what is behind them as it was. All are floats, computed as
+    /// floats.
+    UpToWidest,
+}
+
+/// Products that are computed together.
 #[derive(Clone, Copy)]
 pub(in super::super) struct Groups<'a> {
     /// In the order of their rows, without gaps; none is empty, unless it is the only one.
@@ -34,6 +45,7 @@ pub(in super::super) struct Groups<'a> {
     pub(in super::super) matrix: &'a (dyn Fn(usize) -> &'a PackedMatrix + Sync),
     /// The row of the activations that each row is; they are the same when `None`.
     pub(in super::super) source: Option<&'a [u32]>,
+    pub(in super::super) shapes: Shapes,
 }
 
 impl<'a> Groups<'a> {
@@ -63,23 +75,27 @@ impl<'a> Groups<'a> {
         self.source.map_or(row, |source| source[row] as usize)
     }
 
-    /// The outputs of every matrix.
+    /// The outputs of the widest matrix.
     ///
     /// # Errors
     /// Matrices that do not fit each other or the activations.
     pub(super) fn outputs(&self, x: &Tensor) -> Result<usize, BackendError> {
         let shape =
             |what, found, expected| BackendError::Shape { operation: "linear", what, found, expected };
-        let outputs = self.groups.first().map_or(0, |group| self.matrix_of(*group).rows());
-        for group in self.groups {
-            let matrix = self.matrix_of(*group);
-            if x.width() != matrix.cols() {
-                return Err(shape("input width", x.width(), matrix.cols()));
-            }
-            if matrix.rows() != outputs {
-                return Err(shape("output width", matrix.rows(), outputs));
-            }
+        let matrices = || self.groups.iter().map(|group| self.matrix_of(*group));
+        let narrower = self.shapes == Shapes::UpToWidest;
+        let fits =
+            |matrix: &PackedMatrix| x.width() == matrix.cols() || (narrower && matrix.cols() < x.width());
+        if let Some(other) = matrices().find(|matrix| !fits(matrix)) {
+            return Err(shape("input width", x.width(), other.cols()));
         }
-        Ok(outputs)
+        if narrower {
+            return Ok(matrices().map(PackedMatrix::rows).max().unwrap_or(0));
+        }
+        let outputs = matrices().next().map_or(0, PackedMatrix::rows);
+        match matrices().find(|matrix| matrix.rows() != outputs) {
+            Some(other) => Err(shape("output width", other.rows(), outputs)),
+            None => Ok(outputs),
+        }
     }
 }

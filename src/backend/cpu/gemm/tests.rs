@@ -177,7 +177,7 @@ fn groups_have_the_bits_of_their_products() {
             for &compute in computes {
                 let gemm = Gemm { kernels: &run.kernels, threads: &run.threads, arena: &run.arena, compute };
                 let matrix = |number: usize| &matrices[number];
-                let of = |source| Groups { groups: &groups, matrix: &matrix, source };
+                let of = |source| Groups { groups: &groups, matrix: &matrix, source, shapes: Shapes::Equal };
                 let found = gemm.multiply_groups(&x, &of(Some(&source))).unwrap();
                 let again = gemm.multiply_groups(&gathered, &of(None)).unwrap();
                 assert_eq!((found.rows(), found.width()), (rows, matrices[0].rows()));
@@ -205,14 +205,22 @@ fn groups_of_other_shapes_are_refused() {
         Gemm { kernels: &run.kernels, threads: &run.threads, arena: &run.arena, compute: Compute::Auto };
     let (matrices, other) = (quantized(), bf16());
     let x = activations(&run.arena, matrices[0].cols());
-    let line = |matrices: [&PackedMatrix; 2]| {
+    let line = |matrices: [&PackedMatrix; 2], shapes| {
         let group = |matrix: u32| Group { matrix, first: 3 * matrix, rows: 3 };
-        let groups =
-            Groups { groups: &[group(0), group(1)], matrix: &|number| matrices[number], source: None };
+        let groups = Groups {
+            groups: &[group(0), group(1)],
+            matrix: &|number| matrices[number],
+            source: None,
+            shapes,
+        };
         gemm.multiply_groups(&x, &groups).map(|_| ()).unwrap_err().to_string()
     };
-    assert_eq!(line([&matrices[0], &other]), "linear: input width is 256, expected 64");
-    assert_eq!(line([&matrices[0], &matrices[1]]), "linear: output width is 512, expected 128");
+    let equal = Shapes::Equal;
+    assert_eq!(line([&matrices[0], &other], equal), "linear: input width is 256, expected 64");
+    assert_eq!(line([&matrices[0], &matrices[1]], equal), "linear: output width is 512, expected 128");
+    // Kernels for integers read whole rows, whatever else is asked for.
+    let message = line([&matrices[0], &matrices[1]], Shapes::UpToWidest);
+    assert!(message.contains("F32, F16 or BF16"), "{message}");
 }
 
 /// A row of activations as the portable kernels round it with one scale for 256 inputs.

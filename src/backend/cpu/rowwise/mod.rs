@@ -13,6 +13,7 @@ mod norm;
 mod pool;
 mod reduce;
 pub(super) mod rotary;
+mod scaled;
 mod softmax;
 
 pub(super) use activation::{activate, gated, sigmoids};
@@ -23,6 +24,7 @@ pub(super) use combine::combine;
 pub(super) use norm::{add, add_layer_norm, add_rms_norm, layer_norm, rms_norm};
 pub(super) use pool::pool;
 pub use rotary::Rotary;
+pub(super) use scaled::add_scaled;
 pub(super) use softmax::softmax;
 
 use std::ops::Range;
