@@ -7,13 +7,15 @@ mod arguments;
 mod deviation;
 mod measure;
 mod model;
+#[path = "../common/process.rs"]
+mod process;
 mod report;
 mod rivals;
 #[path = "../common/weights.rs"]
 mod weights;
 mod workload;
 
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::process::{Command, ExitCode, Stdio};
 
@@ -21,6 +23,7 @@ use clap::Parser;
 
 use arguments::{Arguments, Precision};
 use measure::Measured;
+use process::progress;
 use report::Report;
 use rivals::Rivals;
 
@@ -28,18 +31,10 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = match arguments.one {
+    process::exit(match arguments.one {
         Some(precision) => one(precision, &arguments),
         None => all(&arguments),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to do when the error stream is gone too.
-            let _ = writeln!(io::stderr(), "error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
 /// In a process that another one started: one precision.
@@ -86,9 +81,4 @@ fn in_own_process(path: &Path, precision: Precision, a: &Arguments) -> Result<Me
         return Err(format!("{}: {}", precision.name(), output.status).into());
     }
     Ok(serde_json::from_slice(&output.stdout)?)
-}
-
-fn progress(text: &str) {
-    // Nothing is left to do when the error stream is gone.
-    let _ = write!(io::stderr(), "{text}");
 }

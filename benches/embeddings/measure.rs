@@ -10,10 +10,11 @@ use model_runtime::protocol::EmbeddingInput;
 use model_runtime::runtime::EmbedOptions;
 use serde::{Deserialize, Serialize};
 
+use super::Failure;
 use super::arguments::{Arguments, Precision};
+use super::process::{peak_bytes, progress};
 use super::weights::Random;
 use super::workload::Workload;
-use super::{Failure, progress};
 
 const ENDPOINT: &str = "bench";
 /// How often a figure is taken when there is time.
@@ -140,11 +141,4 @@ fn embed(runtime: &ModelRuntime, input: impl Into<EmbeddingInput>) -> Result<(),
     } else {
         Err(format!("{} vectors for {texts} texts", vectors.len()).into())
     }
-}
-
-/// The most memory that this process ever had.
-fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes << 10)
 }

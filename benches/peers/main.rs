@@ -11,12 +11,14 @@ mod measure;
 mod model;
 #[path = "../common/peak.rs"]
 mod peak;
+#[path = "../common/process.rs"]
+mod process;
 mod report;
 #[path = "../common/weights.rs"]
 mod weights;
 mod workload;
 
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
@@ -30,6 +32,7 @@ use cost::Cost;
 use limits::Limits;
 use measure::Measured;
 use model::Shape;
+use process::progress;
 use report::{Model, Report};
 use workload::workloads;
 
@@ -41,18 +44,10 @@ const SMALL: Shape =
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let done = match arguments.one {
+    process::exit(match arguments.one {
         Some(part) => one(part, &arguments),
         None => all(&arguments),
-    };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // Nothing is left to do when the error stream is gone too.
-            let _ = writeln!(io::stderr(), "error: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    })
 }
 
 /// In a process that another one started: one part of one model.
@@ -79,7 +74,7 @@ fn all(a: &Arguments) -> Result<(), Failure> {
     let costs = costs.collect::<Result<Vec<Cost>, Failure>>()?;
     let level = Level::detect();
     let measure_limits = || {
-        progress("limits of the machine");
+        progress("limits of the machine\n");
         Limits::measure(level, a.threads(), a.memory)
     };
     let mut limits = measure_limits();
@@ -113,12 +108,12 @@ fn measure_model(label: String, cost: Cost, path: &Path, a: &Arguments) -> Model
         if workloads.is_empty() {
             continue;
         }
-        progress(&format!("{}, {}", model.name, name(part)));
+        progress(&format!("{}, {}\n", model.name, name(part)));
         match in_own_process(path, part, workloads.len(), a) {
             Ok(measured) => model.parts.push((workloads, measured)),
             // What else was measured shall not be lost.
             Err(error) => {
-                progress(&format!("error: {error}"));
+                progress(&format!("error: {error}\n"));
                 model.failed.push(name(part));
             }
         }
@@ -150,9 +145,4 @@ fn in_own_process(path: &Path, part: Part, figures: usize, a: &Arguments) -> Res
         );
     }
     Ok(measured)
-}
-
-fn progress(what: &str) {
-    // Nothing is left to do when the error stream is gone.
-    let _ = writeln!(io::stderr(), "{what}");
 }

@@ -2,7 +2,6 @@
 //!
 //! Times are the runtime's own, from a request's submission to its first token and to its end.
 
-use std::io::{self, Write};
 use std::path::Path;
 use std::time::Instant;
 
@@ -15,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Failure;
 use super::arguments::{Arguments, Part};
+use super::process::{peak_bytes, progress};
 use super::weights::Random;
 use super::workload::{Kind, Workload};
 
@@ -73,11 +73,6 @@ pub(crate) fn measure(
         runs.push(rates);
     }
     Ok(Measured { load_seconds, peak_bytes: peak_bytes(), biased: caller.bias.is_some(), runs })
-}
-
-fn progress(text: &str) {
-    // Nothing is left to do when the error stream is gone.
-    let _ = write!(io::stderr(), "{text}");
 }
 
 /// The most of something that any workload has.
@@ -236,11 +231,4 @@ fn in_step(times: &[(&Submitted, RequestTimings)], tokens: u32) -> Option<f64> {
     }
     // Less than half a step apart: the same step.
     (2.0 * (latest - earliest) < seconds / f64::from(tokens - 1)).then_some(seconds)
-}
-
-/// The most memory that this process ever had.
-fn peak_bytes() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes << 10)
 }
