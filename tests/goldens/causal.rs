@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
+#[cfg(feature = "candle")]
 use model_runtime::backend::candle::CandleBackend;
 use model_runtime::backend::cpu::{CacheType, Compute, CpuBackend, CpuOptions};
 use model_runtime::backend::{AdapterId, BLOCK_TOKENS, Backend, Batch};
@@ -36,6 +37,7 @@ pub(super) fn cpu() -> Result<CpuBackend, String> {
 }
 
 /// The reference.
+#[cfg(feature = "candle")]
 pub(super) fn candle() -> CandleBackend {
     CandleBackend::cpu()
 }

@@ -13,7 +13,9 @@ use model_runtime::{ModelRuntime, ServeOptions};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-use super::causal::{candle, close_within, cpu, cpu_options, ids, tensor};
+#[cfg(feature = "candle")]
+use super::causal::candle;
+use super::causal::{close_within, cpu, cpu_options, ids, tensor};
 use super::{Outcome, Verdict};
 
 /// Largest difference of a value that a float32 runtime may show, and of a length relative to it. An angle alone
@@ -28,8 +30,10 @@ pub(super) fn run(path: &Path, golden: &Value) -> Outcome {
         golden["texts"].as_array().filter(|texts| !texts.is_empty()).ok_or("golden.json: no texts")?;
     tokens(path, texts)?;
     hidden_states(cpu()?, path, texts, &tensors).map_err(|why| format!("cpu: {why}"))?;
+    #[cfg(feature = "candle")]
     hidden_states(candle(), path, texts, &tensors).map_err(|why| format!("candle: {why}"))?;
     vectors(BackendChoice::Cpu(cpu_options()), path, texts, &tensors).map_err(|why| format!("cpu: {why}"))?;
+    #[cfg(feature = "candle")]
     vectors(BackendChoice::Candle, path, texts, &tensors).map_err(|why| format!("candle: {why}"))?;
     Ok(Verdict::Ran)
 }

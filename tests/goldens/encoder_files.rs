@@ -35,6 +35,7 @@ pub(super) fn run(folder: &Path) -> Outcome {
     let file = file(folder).ok_or("no GGUF file")?;
     tokens(&file, texts)?;
     let choices = [
+        #[cfg(feature = "candle")]
         ("candle", BackendChoice::Candle),
         ("cpu, float32", BackendChoice::Cpu(cpu_options())),
         ("cpu", BackendChoice::default()),

@@ -43,6 +43,7 @@ fn generation(path: &Path, entry: &Value) -> Result<usize, String> {
     let golden = SafeTensors::deserialize(&bytes).map_err(|e| format!("{rows_file}: {e}"))?;
     for prompt in prompts {
         one_prompt(causal::cpu()?, path, prompt, &golden).map_err(|why| format!("cpu: {why}"))?;
+        #[cfg(feature = "candle")]
         one_prompt(causal::candle(), path, prompt, &golden).map_err(|why| format!("candle: {why}"))?;
     }
     Ok(prompts.len())

@@ -23,6 +23,7 @@ pub(super) fn run(path: &Path) -> Outcome {
         for prompt in prompts {
             let named = |backend: &str, why| format!("{base}, {backend}, {}: {why}", prompt["name"]);
             one_prompt(causal::cpu()?, &model, path, prompt, &tensors).map_err(|why| named("cpu", why))?;
+            #[cfg(feature = "candle")]
             one_prompt(causal::candle(), &model, path, prompt, &tensors)
                 .map_err(|why| named("candle", why))?;
         }
@@ -73,9 +74,12 @@ pub(super) fn trained(path: &Path) -> Outcome {
         let (input, labels) = (ids(&example["input_ids"]), &example["labels"]);
         let adapter = Some(folder.path());
         let cpu = Sequence::load_adapted(causal::cpu()?, &model, adapter, input.len())?;
-        let candle = Sequence::load_adapted(causal::candle(), &model, adapter, input.len())?;
         close("loss on cpu", &[loss(cpu, &input, labels)?], &[expected])?;
-        close("loss on candle", &[loss(candle, &input, labels)?], &[expected])?;
+        #[cfg(feature = "candle")]
+        {
+            let candle = Sequence::load_adapted(causal::candle(), &model, adapter, input.len())?;
+            close("loss on candle", &[loss(candle, &input, labels)?], &[expected])?;
+        }
     }
     if examples.len() == losses.len() && !losses.is_empty() {
         return Ok(Verdict::Ran);

@@ -27,6 +27,7 @@ pub(super) fn run(path: &Path) -> Outcome {
         let name = prompt["name"].as_str().unwrap_or_default();
         one_prompt(causal::cpu()?, path, name, prompt, &tensors)
             .map_err(|why| format!("cpu, {name}: {why}"))?;
+        #[cfg(feature = "candle")]
         one_prompt(causal::candle(), path, name, prompt, &tensors)
             .map_err(|why| format!("candle, {name}: {why}"))?;
     }

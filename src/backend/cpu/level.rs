@@ -7,8 +7,10 @@
 pub enum Level {
     /// Plain Rust, on any processor.
     Portable,
-    /// AArch64 with dot products (`neon`, `dotprod`).
+    /// AArch64 with NEON, which nearly all of its processors have.
     Neon,
+    /// NEON with int8 dot products (FEAT_DotProd).
+    NeonDot,
     /// x86-64 with AVX2, FMA and F16C.
     Avx2,
     /// AVX-512 F, BW, DQ and VL.
@@ -21,14 +23,22 @@ pub enum Level {
 
 impl Level {
     /// Every level, from the least to the most.
-    pub const ALL: [Self; 6] =
-        [Self::Portable, Self::Neon, Self::Avx2, Self::Avx512, Self::Avx512Vnni, Self::Avx512Bf16];
+    pub const ALL: [Self; 7] = [
+        Self::Portable,
+        Self::Neon,
+        Self::NeonDot,
+        Self::Avx2,
+        Self::Avx512,
+        Self::Avx512Vnni,
+        Self::Avx512Bf16,
+    ];
 
     /// The name, as `MR_CPU` takes it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
             Self::Neon => "neon",
+            Self::NeonDot => "neondot",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Avx512Vnni => "avx512vnni",
@@ -73,7 +83,7 @@ impl Level {
         let vnni = || avx512() && is_x86_feature_detected!("avx512vnni");
         match self {
             Self::Portable => true,
-            Self::Neon => false,
+            Self::Neon | Self::NeonDot => false,
             Self::Avx2 => avx2(),
             Self::Avx512 => avx512(),
             Self::Avx512Vnni => vnni(),
@@ -84,13 +94,13 @@ impl Level {
     /// Whether this processor, and this build, can run the level's kernels.
     #[cfg(target_arch = "aarch64")]
     pub fn is_supported(self) -> bool {
+        use std::arch::is_aarch64_feature_detected;
+        let neon = || is_aarch64_feature_detected!("neon");
         match self {
             Self::Portable => true,
-            Self::Neon => {
-                std::arch::is_aarch64_feature_detected!("neon")
-                    && std::arch::is_aarch64_feature_detected!("dotprod")
-            }
-            _ => false,
+            Self::Neon => neon(),
+            Self::NeonDot => neon() && is_aarch64_feature_detected!("dotprod"),
+            Self::Avx2 | Self::Avx512 | Self::Avx512Vnni | Self::Avx512Bf16 => false,
         }
     }
 
@@ -111,5 +121,13 @@ mod tests {
         assert!(Level::Portable.is_supported());
         assert!(Level::native().is_supported());
         assert!(Level::detect() <= Level::native());
+    }
+
+    #[test]
+    fn levels_of_another_architecture_are_not_supported() {
+        let neon = [Level::Neon, Level::NeonDot];
+        for level in Level::supported().filter(|level| *level != Level::Portable) {
+            assert_eq!(neon.contains(&level), cfg!(target_arch = "aarch64"), "{}", level.name());
+        }
     }
 }

@@ -7,12 +7,18 @@
 #![allow(clippy::multiple_unsafe_ops_per_block)] // An implementation is one short intrinsic expression after another.
 
 mod math;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 mod portable;
+mod prefetch;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub(super) use math::{exp, gelu_erf, gelu_tanh, sigmoid, silu};
+#[cfg(target_arch = "aarch64")]
+pub(super) use neon::Quads;
 pub(super) use portable::Wide;
+pub(super) use prefetch::prefetch;
 #[cfg(target_arch = "x86_64")]
 pub(super) use x86::{Ymm, Zmm};
 
@@ -105,6 +111,12 @@ macro_rules! multiversion {
                 // SAFETY: the caller has promised AVX2, FMA and F16C, and what the kernel demands.
                 unsafe { $kernel::<$crate::backend::cpu::simd::Ymm $(, $S)?>($($arg),*) }
             }
+            #[cfg(target_arch = "aarch64")]
+            #[target_feature(enable = "neon")]
+            unsafe fn neon $(<$S: $bound>)? ($($arg: $type),*) $(-> $out)? {
+                // SAFETY: the caller has promised NEON, and what the kernel demands.
+                unsafe { $kernel::<$crate::backend::cpu::simd::Quads $(, $S)?>($($arg),*) }
+            }
             unsafe fn portable $(<$S: $bound>)? ($($arg: $type),*) $(-> $out)? {
                 // SAFETY: plain Rust runs anywhere; the caller has promised what the kernel demands.
                 unsafe { $kernel::<$crate::backend::cpu::simd::Wide $(, $S)?>($($arg),*) }
@@ -114,6 +126,8 @@ macro_rules! multiversion {
                 level if level >= $crate::backend::cpu::Level::Avx512 => avx512 $(::<$S>)?,
                 #[cfg(target_arch = "x86_64")]
                 $crate::backend::cpu::Level::Avx2 => avx2 $(::<$S>)?,
+                #[cfg(target_arch = "aarch64")]
+                $crate::backend::cpu::Level::Neon | $crate::backend::cpu::Level::NeonDot => neon $(::<$S>)?,
                 _ => portable $(::<$S>)?,
             }
         }

@@ -8,7 +8,7 @@
 
 use super::super::super::BLOCK_TOKENS;
 use super::super::cache::{F32, Stored};
-use super::super::simd::{LANES, Lanes, multiversion};
+use super::super::simd::{LANES, Lanes, multiversion, prefetch};
 use super::softmax::weigh;
 
 /// Blocks of a tile.
@@ -66,8 +66,11 @@ pub(super) struct Tile {
 }
 
 /// Up to so many rows, those of a decoded token in most models, keys and values are widened on their way into every
-/// register tile, and fetched ahead. With more, a tile is widened once, to memory. Where widening is an instruction or
-/// two, doing it twice costs less than the way through memory.
+/// register tile, and fetched ahead: a block's keys or values are few lines in a row, too short a run for the processor
+/// to foresee. While keys are read, the values of the same tile come, and then the next keys: two whole tiles would not
+/// fit beside each other where power-of-two widths make them share cache sets. With more rows, which have their time in
+/// the products and need the cache for themselves, a tile is widened once, to memory. Where widening is an instruction
+/// or two, doing it twice costs less than the way through memory.
 const fn few_rows<L: Lanes, S: Stored>() -> usize {
     if L::VECTORS == BLOCKS && !S::SCALED { 2 * L::ROWS } else { L::ROWS }
 }
@@ -352,20 +355,4 @@ unsafe fn add_columns<L: Lanes, S: Stored, const R: usize, const D: usize>(
             }
         }
     }
-}
-
-/// Brings a line into the first-level cache, ahead of its use: a block's keys or values are few lines in a row, too
-/// short a run for the processor to foresee. While keys are read, the values of the same tile come, and then the next
-/// keys: two whole tiles would not fit beside each other where power-of-two widths make them share cache sets. Only for
-/// few rows: many rows have their time in the products, and need the cache for themselves.
-#[inline(always)]
-fn prefetch(at: *const u8) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: prefetches may go anywhere.
-    unsafe {
-        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-        _mm_prefetch::<_MM_HINT_T0>(at.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = at;
 }

@@ -10,6 +10,8 @@ mod avx2;
 mod avx512;
 #[cfg(test)]
 pub(super) mod cases;
+#[cfg(target_arch = "aarch64")]
+mod neon;
 pub(super) mod portable;
 mod table;
 
@@ -90,6 +92,7 @@ pub(super) enum Side {
     /// The same per half group.
     HalfStarts { offset: i32 },
     /// The same per block of groups that share a scale.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))] // AVX-512 alone asks for it.
     BlockStarts { offset: i32 },
     /// Per group, as `f32`: the scale times its sum.
     Scaled,

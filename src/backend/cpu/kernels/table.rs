@@ -1,6 +1,8 @@
 //! Which kernels a level has.
 
 use super::super::level::Level;
+#[cfg(target_arch = "aarch64")]
+use super::neon;
 use super::{Kernels, portable};
 #[cfg(target_arch = "x86_64")]
 use super::{avx2, avx512};
@@ -9,6 +11,10 @@ use super::{avx2, avx512};
 /// nearest one below.
 pub(crate) fn kernels(level: Level) -> Kernels {
     match level {
+        #[cfg(target_arch = "aarch64")]
+        Level::Neon => neon::KERNELS,
+        #[cfg(target_arch = "aarch64")]
+        Level::NeonDot => neon::DOT_KERNELS,
         #[cfg(target_arch = "x86_64")]
         Level::Avx2 => avx2::KERNELS,
         #[cfg(target_arch = "x86_64")]

@@ -1,4 +1,4 @@
-//! The meaning of every operation, in plain Rust. On AArch64 the compiler turns it into NEON.
+//! The meaning of every operation, in plain Rust.
 
 use half::f16;
 

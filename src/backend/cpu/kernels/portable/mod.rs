@@ -26,6 +26,7 @@
 //! with its addition; here it is rounded on its own, because fused operations are a call into the C library on
 //! processors without them. Where the groups of a block share a scale, AVX-512 sums the block without it first: the
 //! products with the weights' scales group by group, then the minima with an exact integer sum, and then the scale once.
+//! NEON's small scales are integers too, and all of a block is exact: `d * sx` and `dmin * sx` multiply integer sums.
 //!
 //! Int8 weights with one scale per output: within a block of 256 inputs (the last one may be shorter) `idot` is exact;
 //! each block adds `sx * idot`, and the sum of all is multiplied with the scale of the weights.
