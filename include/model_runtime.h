@@ -155,6 +155,16 @@
 #define MR_E_UNSUPPORTED 105
 
 /**
+ * The model was retired; the message names the day and what to use instead.
+ */
+#define MR_E_MODEL_RETIRED 106
+
+/**
+ * The caller may not use this, though others may.
+ */
+#define MR_E_PERMISSION_DENIED 107
+
+/**
  * The model's files are damaged, truncated, contradictory or hostile.
  */
 #define MR_E_INVALID_MODEL 200

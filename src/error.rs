@@ -4,6 +4,7 @@
 //! and what would be accepted; all of them convert into [`Error`], which is what callers of the runtime see.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +41,10 @@ pub enum ErrorKind {
     ShuttingDown,
     /// A defect in this library; the request is lost, the runtime goes on serving.
     Internal,
+    /// The model was retired from this offering; the message names the day and what to use instead.
+    ModelRetired,
+    /// The caller may not use this, though others may.
+    PermissionDenied,
 }
 
 impl ErrorKind {
@@ -47,8 +52,10 @@ impl ErrorKind {
     pub fn status(self) -> u16 {
         match self {
             Self::InvalidRequest | Self::ContextLengthExceeded => 400,
+            Self::PermissionDenied => 403,
             Self::NotFound => 404,
             Self::Conflict => 409,
+            Self::ModelRetired => 410,
             Self::InvalidModel => 422,
             Self::Cancelled => 499,
             Self::Io | Self::Internal => 500,
@@ -75,6 +82,8 @@ impl ErrorKind {
             Self::Io => "io",
             Self::ShuttingDown => "shutting_down",
             Self::Internal => "internal",
+            Self::ModelRetired => "model_retired",
+            Self::PermissionDenied => "permission_denied",
         }
     }
 
@@ -85,14 +94,26 @@ impl ErrorKind {
 }
 
 /// An error of the runtime: one line that names the thing, the value and what would be accepted.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
+#[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     param: Option<String>,
     retry_after: Option<Duration>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    /// The underlying error itself, so that it can be downcast to its type.
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
+    }
 }
 
 impl Error {

@@ -5,15 +5,17 @@
 //! that served it. There is no server in it.
 //!
 //! The modules are floors of one house; each imports only from floors below it (top to bottom):
-//! [`runtime`], [`engine`] beside [`embedding`], [`models`], [`chat`], [`backend`], [`weights`], [`tokenizer`], [`protocol`],
-//! [`error`] and [`clock`].
+//! [`runtime`], [`engine`] beside [`embedding`], [`models`], [`chat`], [`lifecycle`], [`catalog`], [`backend`], [`weights`],
+//! [`tokenizer`], [`protocol`], [`error`] and [`clock`].
 
 pub mod backend;
+pub mod catalog;
 pub mod chat;
 pub mod clock;
 pub mod embedding;
 pub mod engine;
 pub mod error;
+pub mod lifecycle;
 mod mailbox;
 pub mod models;
 pub mod protocol;

@@ -25,6 +25,10 @@ pub const MR_E_NOT_FOUND: i32 = 103;
 pub const MR_E_CONFLICT: i32 = 104;
 /// Understood, but nothing that this build or this model can do.
 pub const MR_E_UNSUPPORTED: i32 = 105;
+/// The model was retired; the message names the day and what to use instead.
+pub const MR_E_MODEL_RETIRED: i32 = 106;
+/// The caller may not use this, though others may.
+pub const MR_E_PERMISSION_DENIED: i32 = 107;
 
 /// The model's files are damaged, truncated, contradictory or hostile.
 pub const MR_E_INVALID_MODEL: i32 = 200;
@@ -63,6 +67,8 @@ pub(crate) fn of(kind: ErrorKind) -> mr_status {
         ErrorKind::DeadlineExceeded => MR_E_DEADLINE_EXCEEDED,
         ErrorKind::Io => MR_E_IO,
         ErrorKind::ShuttingDown => MR_E_SHUTTING_DOWN,
+        ErrorKind::ModelRetired => MR_E_MODEL_RETIRED,
+        ErrorKind::PermissionDenied => MR_E_PERMISSION_DENIED,
         _ => MR_E_INTERNAL,
     }
 }

@@ -33,6 +33,8 @@ impl From<&Error> for ErrorBody {
             | ErrorKind::InvalidModel
             | ErrorKind::Unsupported => "invalid_request_error",
             ErrorKind::NotFound => "not_found_error",
+            ErrorKind::ModelRetired => "model_retired",
+            ErrorKind::PermissionDenied => "permission_error",
             ErrorKind::Conflict => "conflict_error",
             ErrorKind::Overloaded => "overloaded_error",
             ErrorKind::Cancelled => "cancelled_error",
