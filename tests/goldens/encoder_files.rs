@@ -21,7 +21,7 @@ pub(super) fn file(folder: &Path) -> Option<PathBuf> {
 /// The least cosine between a vector and that of the weights in F16, over all texts; and how far the cosine of two
 /// texts may be from theirs. What rounding the weights costs is measured in the README beside the model.
 const LEAST_COSINE: f64 = 0.99;
-const SCORE: f64 = 0.03;
+const SCORE: f64 = 0.02;
 /// Of a length that is to be 1. Weights cannot change it.
 const LENGTH: f64 = 1e-6;
 
