@@ -200,6 +200,11 @@
 #define MR_E_SHUTTING_DOWN 303
 
 /**
+ * A rate limit is reached; the error's JSON has the limit, the numbers and after how long to try again.
+ */
+#define MR_E_RATE_LIMITED 304
+
+/**
  * A callback of the host returned non-zero; mr_error_get_callback_result tells what.
  */
 #define MR_E_CALLBACK 400

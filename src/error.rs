@@ -45,6 +45,8 @@ pub enum ErrorKind {
     ModelRetired,
     /// The caller may not use this, though others may.
     PermissionDenied,
+    /// A rate limit is reached; try again later.
+    RateLimited,
 }
 
 impl ErrorKind {
@@ -57,6 +59,7 @@ impl ErrorKind {
             Self::Conflict => 409,
             Self::ModelRetired => 410,
             Self::InvalidModel => 422,
+            Self::RateLimited => 429,
             Self::Cancelled => 499,
             Self::Io | Self::Internal => 500,
             Self::Unsupported => 501,
@@ -84,12 +87,13 @@ impl ErrorKind {
             Self::Internal => "internal",
             Self::ModelRetired => "model_retired",
             Self::PermissionDenied => "permission_denied",
+            Self::RateLimited => "rate_limit_exceeded",
         }
     }
 
     /// Whether the same request can succeed later without being changed.
     pub fn is_retryable(self) -> bool {
-        matches!(self, Self::Overloaded | Self::DeadlineExceeded)
+        matches!(self, Self::Overloaded | Self::DeadlineExceeded | Self::RateLimited)
     }
 }
 

@@ -5,20 +5,23 @@
 //! that served it. There is no server in it.
 //!
 //! The modules are floors of one house; each imports only from floors below it (top to bottom):
-//! [`runtime`], [`engine`] beside [`embedding`], [`models`], [`chat`], [`lifecycle`], [`catalog`], [`backend`], [`weights`],
-//! [`tokenizer`], [`protocol`], [`error`] and [`clock`].
+//! [`runtime`], [`engine`] beside [`embedding`], [`models`], [`chat`], [`metering`] beside [`registry`], [`lifecycle`],
+//! [`catalog`], [`backend`], [`weights`], [`tokenizer`], [`protocol`], [`database`], [`error`] and [`clock`].
 
 pub mod backend;
 pub mod catalog;
 pub mod chat;
 pub mod clock;
+pub mod database;
 pub mod embedding;
 pub mod engine;
 pub mod error;
 pub mod lifecycle;
 mod mailbox;
+pub mod metering;
 pub mod models;
 pub mod protocol;
+pub mod registry;
 pub mod runtime;
 pub mod tokenizer;
 pub mod weights;

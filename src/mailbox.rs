@@ -32,9 +32,10 @@ impl<M: Send + 'static> Mailbox<M> {
         let (sender, receiver) = unbounded();
         let mut worker = make(receiver);
         let (tell, told) = bounded(1);
+        let called = name.to_owned();
         let life = move || {
             let entered = guarded(|| enter(&mut worker)).unwrap_or_else(|panic| {
-                let message = format!("preparing the engine's thread panicked: {panic}");
+                let message = format!("preparing the thread {called:?} panicked: {panic}");
                 Err(Error::new(ErrorKind::Internal, message))
             });
             let enters = entered.is_ok();
@@ -45,9 +46,11 @@ impl<M: Send + 'static> Mailbox<M> {
             }
         };
         let thread = std::thread::Builder::new().name(name.into()).spawn(life).map_err(|error| {
-            Error::new(ErrorKind::Internal, "the engine's thread could not be started").with_source(error)
+            Error::new(ErrorKind::Internal, format!("the thread {name:?} could not be started"))
+                .with_source(error)
         })?;
-        told.recv().unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the engine's thread ended")))?;
+        let ended = || Error::new(ErrorKind::Internal, format!("the thread {name:?} ended"));
+        told.recv().unwrap_or_else(|_| Err(ended()))?;
         let worker = thread.thread().id();
         Ok(Self { sender: Mutex::new((sender, 0)), worker, thread: Mutex::new(Some(thread)) })
     }
@@ -70,9 +73,14 @@ impl<M: Send + 'static> Mailbox<M> {
         drop(sent);
     }
 
+    /// Whether it is the thread that asks.
+    pub(crate) fn is_here(&self) -> bool {
+        std::thread::current().id() == self.worker
+    }
+
     /// Waits for the thread to end, unless called on it.
     pub(crate) fn join(&self) {
-        if std::thread::current().id() == self.worker {
+        if self.is_here() {
             return;
         }
         if let Some(thread) = self.thread.lock().take() {

@@ -45,6 +45,8 @@ pub const MR_E_CANCELLED: i32 = 301;
 pub const MR_E_DEADLINE_EXCEEDED: i32 = 302;
 /// The endpoint or the runtime is going away.
 pub const MR_E_SHUTTING_DOWN: i32 = 303;
+/// A rate limit is reached; the error's JSON has the limit, the numbers and after how long to try again.
+pub const MR_E_RATE_LIMITED: i32 = 304;
 
 /// A callback of the host returned non-zero; mr_error_get_callback_result tells what.
 pub const MR_E_CALLBACK: i32 = 400;
@@ -69,6 +71,7 @@ pub(crate) fn of(kind: ErrorKind) -> mr_status {
         ErrorKind::ShuttingDown => MR_E_SHUTTING_DOWN,
         ErrorKind::ModelRetired => MR_E_MODEL_RETIRED,
         ErrorKind::PermissionDenied => MR_E_PERMISSION_DENIED,
+        ErrorKind::RateLimited => MR_E_RATE_LIMITED,
         _ => MR_E_INTERNAL,
     }
 }

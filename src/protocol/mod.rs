@@ -12,6 +12,7 @@ pub mod embedding_response;
 pub mod error_body;
 mod json;
 pub mod options;
+pub mod rate_limit;
 #[cfg(test)]
 mod tests;
 pub mod usage;
@@ -30,6 +31,7 @@ pub use embedding::{EmbeddingInput, EmbeddingRequest, EncodingFormat, Normalize,
 pub use embedding_response::{
     EmbeddingData, EmbeddingListObject, EmbeddingObject, EmbeddingResponse, EmbeddingUsage, EmbeddingVector,
 };
-pub use error_body::{ErrorBody, ErrorDetail};
+pub use error_body::{ErrorBody, ErrorDetail, PlainDetail, RateLimitDetail};
 pub use options::{GenerationOptions, StreamOptions};
+pub use rate_limit::{LimitType, RateLimited};
 pub use usage::{FinishReason, PromptTokensDetails, Usage};

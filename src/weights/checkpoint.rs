@@ -6,7 +6,7 @@ use std::ops::{ControlFlow, Range};
 use std::path::{Component, Path, PathBuf};
 
 use super::dequant::dequantize;
-use super::digest::{Digest, digest};
+use super::digest::{Digest, Fingerprint, fingerprint};
 use super::dtype::DType;
 use super::error::WeightsError;
 use super::file::SourceFile;
@@ -342,7 +342,18 @@ impl Checkpoint {
         Ok(())
     }
 
-    /// The SHA-256 over all files that define the model: the weights and, in a Hugging Face directory, the index,
+    /// The digest of [`Checkpoint::fingerprint`].
+    ///
+    /// # Errors
+    /// As for [`Checkpoint::fingerprint`].
+    pub fn digest(
+        &self,
+        progress: &mut dyn FnMut(LoadProgress) -> ControlFlow<()>,
+    ) -> Result<Digest, WeightsError> {
+        self.fingerprint(progress).map(|fingerprint| fingerprint.digest())
+    }
+
+    /// The SHA-256 of each file that defines the model: the weights and, in a Hugging Face directory, the index,
     /// config.json, generation_config.json, tokenizer.json, tokenizer_config.json, special_tokens_map.json,
     /// chat_template.jinja and the files of the sentence-transformers layout as far as they are there. Of an adapter: its
     /// weights and its configuration.
@@ -353,10 +364,10 @@ impl Checkpoint {
     /// # Errors
     /// [`WeightsError::Cancelled`] when `progress` says so, [`WeightsError::Changed`] when a file is cut or grows
     /// meanwhile, [`WeightsError::Io`] when reading fails.
-    pub fn digest(
+    pub fn fingerprint(
         &self,
         progress: &mut dyn FnMut(LoadProgress) -> ControlFlow<()>,
-    ) -> Result<Digest, WeightsError> {
+    ) -> Result<Fingerprint, WeightsError> {
         let mut companions = Vec::new();
         if self.format == Format::HuggingFace {
             for name in self.defining.iter().copied() {
@@ -372,7 +383,7 @@ impl Checkpoint {
         }
         files.extend(self.index_file.iter().map(|file| (INDEX.to_owned(), file)));
         files.extend(companions.iter().map(|(name, file)| (name.clone(), file)));
-        digest(files, progress)
+        fingerprint(files, progress)
     }
 
     fn digest_name(&self, number: usize, file: &SourceFile) -> String {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::ops::ControlFlow;
 
+use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
 use super::error::WeightsError;
@@ -34,13 +35,67 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Hashes `files`, each with the name under which it counts. They count in order of name: for each, the length of the
-/// name as `u64` little endian, the name, and the SHA-256 of the content.
-pub(super) fn digest(
-    mut files: Vec<(String, &SourceFile)>,
+impl From<[u8; 32]> for Digest {
+    fn from(hash: [u8; 32]) -> Self {
+        Self(hash)
+    }
+}
+
+/// As it is shown.
+impl Serialize for Digest {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+/// One of the files that define a model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileDigest {
+    /// The name under which it counts: its own in a directory, its number of a GGUF file.
+    pub name: String,
+    /// Its size.
+    pub bytes: u64,
+    /// The hash of its content.
+    pub sha256: Digest,
+}
+
+/// The files that define a model, and the hash over all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fingerprint {
+    digest: Digest,
+    files: Vec<FileDigest>,
+}
+
+impl Fingerprint {
+    /// Of these files. They count in order of name: for each, the length of the name as `u64` little endian, the name, and
+    /// the SHA-256 of the content.
+    pub fn of(mut files: Vec<FileDigest>) -> Self {
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut all = Sha256::new();
+        for file in &files {
+            all.update((file.name.len() as u64).to_le_bytes());
+            all.update(file.name.as_bytes());
+            all.update(file.sha256.as_bytes());
+        }
+        Self { digest: Digest(all.finalize().into()), files }
+    }
+
+    /// The hash that identifies the model.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The files, in order of name.
+    pub fn files(&self) -> &[FileDigest] {
+        &self.files
+    }
+}
+
+/// Hashes `files`, each with the name under which it counts.
+pub(super) fn fingerprint(
+    files: Vec<(String, &SourceFile)>,
     progress: &mut dyn FnMut(LoadProgress) -> ControlFlow<()>,
-) -> Result<Digest, WeightsError> {
-    files.sort_by(|a, b| a.0.cmp(&b.0));
+) -> Result<Fingerprint, WeightsError> {
     let total_bytes = files.iter().map(|(_, file)| file.size()).fold(0, u64::saturating_add);
     let mut done_bytes = 0;
     let mut report = |read: u64| {
@@ -52,7 +107,7 @@ pub(super) fn digest(
     };
     report(0)?;
     let mut buffer = vec![0; BUFFER_BYTES.min(total_bytes) as usize];
-    let mut all = Sha256::new();
+    let mut digests = Vec::with_capacity(files.len());
     for (name, file) in files {
         let mut content = Sha256::new();
         let mut position = 0;
@@ -66,9 +121,7 @@ pub(super) fn digest(
         }
         // A file that has grown meanwhile would be identified by its beginning only.
         file.check_unchanged()?;
-        all.update((name.len() as u64).to_le_bytes());
-        all.update(name.as_bytes());
-        all.update(content.finalize());
+        digests.push(FileDigest { name, bytes: file.size(), sha256: Digest(content.finalize().into()) });
     }
-    Ok(Digest(all.finalize().into()))
+    Ok(Fingerprint::of(digests))
 }

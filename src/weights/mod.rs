@@ -24,7 +24,7 @@ mod tensor;
 pub use checkpoint::{Checkpoint, Format};
 pub use dequant::dequantize;
 pub(crate) use dequant::e4m3;
-pub use digest::Digest;
+pub use digest::{Digest, FileDigest, Fingerprint};
 pub use dtype::DType;
 pub use error::WeightsError;
 pub use file::ReadAt;

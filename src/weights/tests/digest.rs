@@ -35,6 +35,30 @@ fn the_digest_is_what_it_always_was() {
     );
 }
 
+/// Sizes and hashes as Python's os and hashlib have them.
+#[test]
+fn a_fingerprint_names_each_file() {
+    let checkpoint = Checkpoint::open(&data("gguf/tiny-llama-256-Q4_0.gguf")).unwrap();
+    let fingerprint = checkpoint.fingerprint(&mut |_| ControlFlow::Continue(())).unwrap();
+    let [file] = fingerprint.files() else { panic!("{fingerprint:?}") };
+    assert_eq!((file.name.as_str(), file.bytes), ("gguf-00000", 608608));
+    assert_eq!(file.sha256.to_string(), "b8647c7182f36c051f5e8e6e468c4a55eaa84f0ac289214b03fc30b72d16d25c");
+    assert_eq!(fingerprint.digest(), digest(&data("gguf/tiny-llama-256-Q4_0.gguf")));
+
+    let dir = copy(&data("tiny/llama2"));
+    let read =
+        || Checkpoint::open(dir.path()).unwrap().fingerprint(&mut |_| ControlFlow::Continue(())).unwrap();
+    let before = read();
+    assert!(before.files().is_sorted_by(|a, b| a.name < b.name));
+    let config = dir.path().join("config.json");
+    fs::write(&config, [fs::read(&config).unwrap(), b"\n".to_vec()].concat()).unwrap();
+    let after = read();
+    let pairs = before.files().iter().zip(after.files());
+    let changed: Vec<_> =
+        pairs.filter(|(a, b)| a != b).map(|(a, b)| (a.name.as_str(), b.bytes - a.bytes)).collect();
+    assert_eq!(changed, [("config.json", 1)]);
+}
+
 #[test]
 fn only_what_defines_the_model_counts() {
     let dir = copy(&data("tiny/llama2"));

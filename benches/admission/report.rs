@@ -1,0 +1,73 @@
+//! The figures as a table and as JSON.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use super::Failure;
+use super::arguments::Arguments;
+
+/// One figure: how it reads in the table and in JSON.
+struct Row {
+    what: &'static str,
+    value: f64,
+    unit: &'static str,
+    note: String,
+}
+
+/// Everything that was measured.
+pub(crate) struct Report {
+    world: Value,
+    figures: Map<String, Value>,
+    rows: Vec<Row>,
+}
+
+impl Report {
+    pub(crate) fn new(a: &Arguments) -> Self {
+        let world = json!({
+            "models": a.models,
+            "principals": a.principals,
+            "models_per_principal": a.models_per_principal,
+            "rows": a.rows,
+            "random_names": a.random_names,
+        });
+        Self { world, figures: Map::new(), rows: Vec::new() }
+    }
+
+    /// Adds a figure; `key` is its name in JSON.
+    pub(crate) fn add(
+        &mut self,
+        key: &str,
+        what: &'static str,
+        value: f64,
+        unit: &'static str,
+        note: String,
+    ) {
+        self.figures.insert(key.into(), value.into());
+        self.rows.push(Row { what, value, unit, note });
+    }
+
+    pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "{}", self.world)?;
+        let width = self.rows.iter().map(|row| row.what.len()).max().unwrap_or(0);
+        for Row { what, value, unit, note } in &self.rows {
+            writeln!(out, "{what:width$}  {value:>10.2} {unit:<3} {note}")?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn write(&self, path: &Path) -> Result<(), Failure> {
+        let report = json!({
+            "bench": "admission",
+            "version": env!("CARGO_PKG_VERSION"),
+            "cores": std::thread::available_parallelism().map_or(0, usize::from),
+            "world": self.world,
+            "figures": self.figures,
+        });
+        let mut text = serde_json::to_string_pretty(&report)?;
+        text.push('\n');
+        Ok(fs::write(path, text).map_err(|error| format!("{} cannot be written: {error}", path.display()))?)
+    }
+}
