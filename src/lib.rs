@@ -6,7 +6,7 @@
 //!
 //! The modules are floors of one house; each imports only from floors below it (top to bottom):
 //! [`runtime`], [`engine`] beside [`embedding`], [`models`], [`chat`], [`metering`] beside [`registry`], [`lifecycle`],
-//! [`catalog`], [`backend`], [`weights`], [`tokenizer`], [`protocol`], [`database`], [`error`] and [`clock`].
+//! [`catalog`], [`backend`], [`weights`], [`tokenizer`], [`protocol`], [`fairness`], [`database`], [`error`] and [`clock`].
 
 pub mod backend;
 pub mod catalog;
@@ -16,6 +16,7 @@ pub mod database;
 pub mod embedding;
 pub mod engine;
 pub mod error;
+pub mod fairness;
 pub mod lifecycle;
 mod mailbox;
 pub mod metering;

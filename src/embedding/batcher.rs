@@ -9,21 +9,14 @@ use super::stats::EmbeddingStats;
 use super::vectors::Vectors;
 use crate::backend::{Pooling, Texts};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fairness::{Arrival, Callers};
 use crate::mailbox::shutting_down;
-
-/// When a request's next text stands in line: lower is earlier.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Turn {
-    /// Tokens that the engine had computed when the text arrived, less what its priority is worth.
-    at: i64,
-    /// Of equals, the request that came first.
-    id: RequestId,
-}
 
 /// A request that is not done.
 struct Job {
     request: Request,
-    turn: Turn,
+    /// Where its next text stands among those of its caller, while it has one.
+    turn: Arrival,
     timings: Timings,
     /// Texts that were part of a batch.
     planned: usize,
@@ -51,8 +44,8 @@ impl Batch {
 pub(crate) struct Batcher {
     options: EmbeddingOptions,
     jobs: HashMap<RequestId, Job>,
-    /// Of every request, the text that is next.
-    line: BTreeSet<Turn>,
+    /// Of every request, the text that is next waits there.
+    callers: Callers,
     deadlines: BTreeSet<(Duration, RequestId)>,
     batch: Batch,
     ended: Vec<(RequestId, Outcome)>,
@@ -64,9 +57,9 @@ pub(crate) struct Batcher {
 impl Batcher {
     pub(crate) fn new(options: EmbeddingOptions) -> Self {
         Self {
+            callers: Callers::new(options.tokens_per_priority),
             options,
             jobs: HashMap::new(),
-            line: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             batch: Batch::default(),
             ended: Vec::new(),
@@ -91,11 +84,9 @@ impl Batcher {
 
     /// Takes in a request that was checked, with room for its vectors.
     pub(crate) fn submit(&mut self, id: RequestId, request: Request, vectors: Vectors, submitted: Duration) {
-        let credit = i64::from(request.priority) * i64::from(self.options.tokens_per_priority);
-        let turn = Turn { at: self.stats.tokens as i64 - credit, id };
+        let turn = self.callers.arrive(request.caller, id.0, request.priority);
         self.stats.waiting_texts += request.texts.len();
         self.new += 1;
-        self.line.insert(turn);
         self.deadlines.extend(request.deadline.map(|deadline| (deadline, id)));
         let timings = Timings { submitted, ..Timings::default() };
         self.jobs.insert(id, Job { request, turn, timings, planned: 0, vectors });
@@ -106,11 +97,8 @@ impl Batcher {
         self.end(id, now, Err(Error::new(ErrorKind::Cancelled, "the request was cancelled")));
     }
 
-    /// Ends what has passed its deadline and fills the next batch; it is empty when nothing is left to do.
-    pub(crate) fn plan(&mut self, now: Duration) {
-        self.batch.texts.clear();
-        self.batch.poolings.clear();
-        self.batch.owners.clear();
+    /// Ends what has passed its deadline.
+    pub(crate) fn reap(&mut self, now: Duration) {
         while let Some(&(deadline, id)) = self.deadlines.first()
             && deadline <= now
         {
@@ -118,8 +106,17 @@ impl Batcher {
             let message = "the deadline passed before all vectors were computed";
             self.end(id, now, Err(Error::new(ErrorKind::DeadlineExceeded, message)));
         }
-        while let Some(&turn) = self.line.first() {
-            let Some(job) = self.jobs.get_mut(&turn.id) else { break };
+    }
+
+    /// Ends what has passed its deadline and fills the next batch; it is empty when nothing is left to do.
+    pub(crate) fn plan(&mut self, now: Duration) {
+        self.batch.texts.clear();
+        self.batch.poolings.clear();
+        self.batch.owners.clear();
+        self.reap(now);
+        while let Some((rank, caller)) = self.callers.first() {
+            let id = RequestId(rank.arrival().id());
+            let Some(job) = self.jobs.get_mut(&id) else { break };
             let Some(text) = job.request.texts.get(job.planned) else { break };
             let rows = self.batch.texts.rows();
             // The text whose turn it is waits for the next batch rather than being overtaken in this one.
@@ -128,19 +125,23 @@ impl Batcher {
             }
             self.batch.texts.push(text);
             self.batch.poolings.push(job.request.pooling);
-            self.batch.owners.push(turn.id);
+            self.batch.owners.push(id);
             if job.planned == 0 {
                 job.timings.started = Some(now);
                 self.stats.queue_wait.add(now.saturating_sub(job.timings.submitted));
                 self.new -= 1;
             }
             job.planned += 1;
-            // As if the next one arrived when this one has been computed.
-            job.turn.at = turn.at.saturating_add(text.len() as i64);
-            self.line.remove(&turn);
+            let tokens = text.len() as u64;
             if job.planned < job.request.texts.len() {
-                self.line.insert(job.turn);
+                // As if the next one arrived when this one has been computed. It waits before this one begins, so that
+                // its caller never seems to have nothing to do.
+                job.turn = job.turn.after(tokens);
+                self.callers.wait(caller, job.turn, job.request.priority);
             }
+            let mut account = self.callers.begin(caller, rank, tokens);
+            self.callers.serve(&mut account, tokens);
+            self.callers.end(&account);
         }
         let texts = &self.batch.texts;
         self.stats.waiting_texts -= texts.len();
@@ -215,7 +216,9 @@ impl Batcher {
     fn end(&mut self, id: RequestId, now: Duration, result: Result<()>) {
         let Some(job) = self.jobs.remove(&id) else { return };
         let Job { request, turn, mut timings, planned, vectors } = job;
-        self.line.remove(&turn);
+        if planned < request.texts.len() {
+            self.callers.withdraw(request.caller, turn);
+        }
         if let Some(deadline) = request.deadline {
             self.deadlines.remove(&(deadline, id));
         }

@@ -13,6 +13,7 @@ use super::vectors::Vectors;
 use super::worker::{Listener, Message, Submission, Worker};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fairness::{Entrance, Gate};
 use crate::mailbox::{Door, Mailbox, shutting_down};
 
 /// What handle and worker both reach, none of it under a lock that the worker could wait for.
@@ -43,7 +44,8 @@ impl std::fmt::Debug for EmbeddingEngine {
 }
 
 impl EmbeddingEngine {
-    /// Starts an engine's thread over `embedder`.
+    /// Starts an engine's thread over `embedder`. With a gate it computes when the gate's machine lets it, else whenever
+    /// it has something to do.
     ///
     /// # Errors
     /// Options that make no sense, an embedder without values or that refuses the thread, or no thread to be had.
@@ -51,6 +53,7 @@ impl EmbeddingEngine {
         embedder: Box<dyn Embedder>,
         options: EmbeddingOptions,
         clock: Arc<dyn Clock>,
+        gate: Option<Gate>,
     ) -> Result<Self> {
         options.validate()?;
         let (width, vocab_size) = (embedder.width(), embedder.vocab_size());
@@ -61,7 +64,7 @@ impl EmbeddingEngine {
         }
         let shared = Arc::new(Shared { clock, stats: AtomicCell::default(), door: Door::default() });
         let batcher = Batcher::new(options.clone());
-        let make = |receiver| Worker::new(batcher, embedder, receiver, shared.clone());
+        let make = |receiver| Worker::new(batcher, embedder, Entrance::new(gate), receiver, shared.clone());
         let mailbox = Mailbox::start("mr-embed", make, Worker::enter, Worker::run)?;
         Ok(Self { options, width, vocab_size, shared, mailbox })
     }

@@ -7,7 +7,9 @@
 //! Rules of batching:
 //! - A batch takes texts up to a budget of tokens ([`EmbeddingOptions::max_batch_tokens`]). A text that is longer than
 //!   the budget is a batch of its own; texts are never cut here.
-//! - Texts take their turn in the order of arrival. Those of one request count as if they had arrived one after the
+//! - Callers ([`CallerId`](crate::fairness::CallerId)) share the engine fairly: the one of whom least was computed goes
+//!   next.
+//! - Texts of a caller take their turn in the order of arrival. Those of one request count as if they had arrived one after the
 //!   other, each when those before it had been computed: so a request of a hundred thousand texts shares the engine
 //!   with the single texts that come after it, and neither starves the other.
 //! - A level of priority is worth [`EmbeddingOptions::tokens_per_priority`] tokens of waiting. Nobody overtakes the

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::vectors::Vectors;
 use crate::backend::Pooling;
 use crate::error::Error;
+use crate::fairness::CallerId;
 
 /// Names a request within one engine; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,6 +22,8 @@ pub struct Request {
     pub dimensions: Option<usize>,
     /// Whether vectors are divided by their length, after they were cut.
     pub normalize: bool,
+    /// Whose request it is: callers share the engine fairly.
+    pub caller: CallerId,
     /// Higher goes first; 0 is normal.
     pub priority: i32,
     /// When the answer is no longer wanted, in the clock's monotonic time.

@@ -12,6 +12,7 @@ use super::handle::Shared;
 use super::request::{Outcome, Request, RequestId, Sink, Timings};
 use super::vectors::Vectors;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fairness::{Entrance, Entry, Pass, Served};
 use crate::mailbox::{guarded, shutting_down};
 
 /// What the engine's callers tell its thread.
@@ -78,6 +79,7 @@ pub(crate) struct Worker {
     embedder: Box<dyn Embedder>,
     width: usize,
     listeners: HashMap<RequestId, Listener>,
+    entrance: Entrance,
     receiver: Receiver<Message>,
     shared: Arc<Shared>,
     /// New requests received and not yet seen to leave the queue.
@@ -88,11 +90,12 @@ impl Worker {
     pub(crate) fn new(
         batcher: Batcher,
         embedder: Box<dyn Embedder>,
+        entrance: Entrance,
         receiver: Receiver<Message>,
         shared: Arc<Shared>,
     ) -> Self {
         let width = embedder.width();
-        Self { batcher, embedder, width, listeners: HashMap::new(), receiver, shared, new: 0 }
+        Self { batcher, embedder, width, listeners: HashMap::new(), entrance, receiver, shared, new: 0 }
     }
 
     /// Lets the embedder prepare this thread, which must be the one that will [`run`](Self::run).
@@ -104,8 +107,12 @@ impl Worker {
     pub(crate) fn run(mut self) {
         while !self.shared.door.is_closed() {
             if self.batcher.has_work() {
-                self.compute();
+                match self.entrance.ask() {
+                    Entry::Open(pass) => self.compute(pass),
+                    Entry::Wait(at_most) => self.wait(at_most),
+                }
             } else {
+                self.entrance.withdraw();
                 // A cancel may have ended what was left.
                 self.settle();
                 match self.receiver.recv() {
@@ -123,6 +130,16 @@ impl Worker {
         // What is still in the channel hears its end when the receiver is dropped.
     }
 
+    /// Waits for its turn to compute, and hears what is said meanwhile.
+    fn wait(&mut self, at_most: Option<Duration>) {
+        // What was heard before may have ended something.
+        self.batcher.reap(self.shared.clock.monotonic());
+        self.settle();
+        if let Some(message) = self.entrance.wait(&self.receiver, at_most) {
+            self.receive(message);
+        }
+    }
+
     fn receive(&mut self, message: Message) {
         match message {
             Message::Submit(submission) => {
@@ -137,13 +154,14 @@ impl Worker {
     }
 
     /// Plans one batch, computes it and hands out what came of it.
-    fn compute(&mut self) {
+    fn compute(&mut self, pass: Pass) {
         self.batcher.plan(self.shared.clock.monotonic());
         self.settle();
         let (embedder, batch) = (&mut self.embedder, self.batcher.batch());
         if batch.texts.is_empty() {
-            return;
+            return pass.give_back(Served::default(), self.batcher.has_work());
         }
+        let rows = batch.texts.rows() as u64;
         let wanted = batch.texts.len() * self.width;
         let computed = guarded(|| embedder.embed(&batch.texts, &batch.poolings));
         let now = self.shared.clock.monotonic();
@@ -171,6 +189,7 @@ impl Worker {
                 self.batcher.fail(now, &Error::new(ErrorKind::Internal, message));
             }
         }
+        pass.give_back(Served { prompt: rows, output: 0 }, self.batcher.has_work());
         self.settle();
     }
 

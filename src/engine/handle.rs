@@ -12,6 +12,7 @@ use super::stats::EngineStats;
 use super::worker::{Listener, Message, Submission, Worker};
 use crate::clock::Clock;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fairness::{Entrance, Gate};
 use crate::mailbox::{Door, Mailbox, shutting_down};
 
 /// What handle and worker both reach, none of it under a lock that the worker could wait for.
@@ -41,12 +42,18 @@ impl std::fmt::Debug for Engine {
 }
 
 impl Engine {
-    /// Starts an engine's thread over `executor`, whose cache has the blocks that `options` tells.
+    /// Starts an engine's thread over `executor`, whose cache has the blocks that `options` tells. With a gate it
+    /// computes when the gate's machine lets it, else whenever it has something to do.
     ///
     /// # Errors
     /// Options that do not fit together, an executor without a vocabulary or that refuses the thread, or no thread to
     /// be had.
-    pub fn start(executor: Box<dyn Executor>, options: EngineOptions, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn start(
+        executor: Box<dyn Executor>,
+        options: EngineOptions,
+        clock: Arc<dyn Clock>,
+        gate: Option<Gate>,
+    ) -> Result<Self> {
         options.validate()?;
         let vocab_size = executor.vocab_size();
         if vocab_size == 0 {
@@ -55,7 +62,7 @@ impl Engine {
         let scheduler = Scheduler::new(options.clone());
         let shared =
             Arc::new(Shared { clock, stats: AtomicCell::new(scheduler.stats()), door: Door::default() });
-        let make = |receiver| Worker::new(scheduler, executor, receiver, shared.clone());
+        let make = |receiver| Worker::new(scheduler, executor, Entrance::new(gate), receiver, shared.clone());
         let mailbox = Mailbox::start("mr-engine", make, Worker::enter, Worker::run)?;
         Ok(Self { options, vocab_size, shared, mailbox })
     }

@@ -8,14 +8,17 @@ use super::options::EngineOptions;
 use super::prefix_index::{Node, NodeId};
 use super::request::RequestId;
 use super::scheduler::Scheduler;
-use super::sequence::{Phase, Rank, Sequence};
+use super::sequence::{Phase, Sequence};
 use crate::backend::{BLOCK_TOKENS, Batch};
+use crate::fairness::{Account, Arrival, CallerId, Callers, Rank};
 
 /// A sequence as the validator sees it.
 #[derive(Debug, Clone)]
 pub(crate) struct SequenceSnapshot {
     pub(crate) id: RequestId,
-    pub(crate) rank: Rank,
+    pub(crate) caller: CallerId,
+    pub(crate) arrival: Arrival,
+    pub(crate) account: Option<Account>,
     pub(crate) phase: Phase,
     /// Known ones; drafts are counted by themselves.
     pub(crate) tokens: usize,
@@ -25,7 +28,6 @@ pub(crate) struct SequenceSnapshot {
     pub(crate) computed: usize,
     pub(crate) planned: usize,
     pub(crate) shared: usize,
-    pub(crate) is_new: bool,
     pub(crate) table_len: usize,
     pub(crate) table: Vec<u32>,
 }
@@ -34,7 +36,9 @@ impl SequenceSnapshot {
     fn of(sequence: &Sequence) -> Self {
         Self {
             id: sequence.id,
-            rank: sequence.rank,
+            caller: sequence.caller,
+            arrival: sequence.arrival,
+            account: sequence.account.clone(),
             phase: sequence.phase,
             tokens: sequence.tokens.len() - sequence.drafts,
             drafts: sequence.drafts,
@@ -42,10 +46,13 @@ impl SequenceSnapshot {
             computed: sequence.computed,
             planned: sequence.planned,
             shared: sequence.shared,
-            is_new: sequence.is_new(),
             table_len: sequence.table_len(),
             table: sequence.table.clone(),
         }
+    }
+
+    fn rank(&self) -> Option<Rank> {
+        self.account.as_ref().map(Account::rank)
     }
 }
 
@@ -59,8 +66,9 @@ pub(crate) struct Snapshot {
     pub(crate) cached_len: usize,
     pub(crate) index: Vec<(NodeId, Node)>,
     pub(crate) running: Vec<SequenceSnapshot>,
-    pub(crate) waiting: Vec<SequenceSnapshot>,
-    pub(crate) new_len: usize,
+    pub(crate) preempted: Vec<SequenceSnapshot>,
+    pub(crate) new: Vec<SequenceSnapshot>,
+    pub(crate) callers: Callers,
     /// The running sequences of the planned step and their rows.
     pub(crate) participants: Vec<(usize, usize)>,
     pub(crate) decode_rows: usize,
@@ -92,8 +100,9 @@ impl Scheduler {
             cached_len: cached.len(),
             index: index.entries().collect(),
             running: self.running.iter().map(SequenceSnapshot::of).collect(),
-            waiting: self.queue.iter().map(SequenceSnapshot::of).collect(),
-            new_len: self.queue.new_len(),
+            preempted: self.queue.preempted().map(SequenceSnapshot::of).collect(),
+            new: self.queue.new_ones().map(SequenceSnapshot::of).collect(),
+            callers: self.callers.clone(),
             participants: self.step.participants.iter().map(|part| (part.index, part.rows)).collect(),
             decode_rows: self.step.decode_rows,
             draft_rows: self.step.draft_rows,
@@ -120,6 +129,9 @@ impl Snapshot {
         self.blocks()?;
         self.index()?;
         self.sequences()?;
+        let waiting = self.new.iter().map(|sequence| (sequence.caller, sequence.arrival));
+        let begun = self.running.iter().chain(&self.preempted).filter_map(|it| it.account.as_ref());
+        self.callers.validate(waiting, begun)?;
         self.step()
     }
 
@@ -179,17 +191,22 @@ impl Snapshot {
     fn sequences(&self) -> Result<(), Violation> {
         let most = self.options.max_sequences;
         require!(self.running.len() <= most, "{} sequences run, at most {most} may", self.running.len());
-        for line in [&self.running, &self.waiting] {
-            require!(line.windows(2).all(|pair| pair[0].rank < pair[1].rank), "out of order: {line:?}");
+        for line in [&self.running, &self.preempted] {
+            require!(line.windows(2).all(|pair| pair[0].rank() < pair[1].rank()), "out of order: {line:?}");
+            require!(line.iter().all(|sequence| sequence.account.is_some()), "let in for nothing: {line:?}");
         }
-        let new = self.waiting.iter().filter(|sequence| sequence.is_new).count();
-        require!(new == self.new_len, "{new} new requests counted as {}", self.new_len);
+        let new = self.new.len();
+        require!(
+            self.new.iter().all(|sequence| sequence.account.is_none()),
+            "charged in vain: {:?}",
+            self.new
+        );
         require!(
             new <= self.options.max_queue,
             "{new} requests wait, at most {} may",
             self.options.max_queue
         );
-        for sequence in &self.waiting {
+        for sequence in self.preempted.iter().chain(&self.new) {
             require!(sequence.table.is_empty(), "waiting {:?} holds blocks", sequence.id);
             require!(sequence.computed == 0 && sequence.planned == 0, "waiting {:?} has rows", sequence.id);
             require!(sequence.drafts == 0, "waiting {:?} has drafts", sequence.id);
@@ -312,6 +329,7 @@ mod tests {
                 max_tokens,
                 stop_tokens: Vec::new(),
                 sampling: SamplingParams::greedy(),
+                caller: CallerId(id as u32 % 2),
                 priority: 0,
                 prompt_lookup_tokens: 2,
                 deadline: None,
@@ -336,8 +354,8 @@ mod tests {
                 && sound.prefill_rows == 8
                 && !sound.cached.is_empty()
         );
-        assert_eq!(sound.waiting.len(), 1);
-        let damages: [(&str, Damage); 17] = [
+        assert_eq!((sound.new.len(), sound.preempted.len()), (1, 0));
+        let damages: [(&str, Damage); 20] = [
             ("a reference too many", |s| s.references[s.running[0].table[0] as usize] += 1),
             ("a leaked block", |s| s.free.truncate(s.free.len() - 1)),
             ("a used block is free", |s| s.free.push(s.running[0].table[0])),
@@ -357,6 +375,11 @@ mod tests {
             ("a draft too many", |s| s.running[0].drafts += 1),
             ("drafts that nobody wants", |s| s.running[0].wanted = 2),
             ("a draft whose row has no logits", |s| s.batch.logit_rows[1] = s.batch.logit_rows[0]),
+            ("a request of another caller", |s| s.new[0].caller = CallerId(7)),
+            ("a request that nobody is charged for", |s| s.running[0].account = None),
+            ("a request that stands in line and runs", |s| {
+                s.new[0].account = s.running[0].account.clone();
+            }),
             ("another's block table", |s| s.batch.blocks[0] = s.running[1].table[0]),
         ];
         for (name, damage) in damages {

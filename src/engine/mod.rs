@@ -7,11 +7,13 @@
 //! Rules of scheduling:
 //! - Every running decode is in every step; prefill chunks fill the rest of the step up to the bounds of
 //!   [`EngineOptions`].
-//! - Requests stand in the order of their priority, then of their submission. Waiting counts: a level of priority
-//!   is worth [`EngineOptions::steps_per_priority`] steps, and nobody overtakes the first in the queue; so every
-//!   request's turn comes, whatever arrives after it.
-//! - When the cache is full, or a request comes that stands before those that run, whoever stands last gives up its
-//!   blocks and is computed again later. Its caller sees a pause and the same tokens.
+//! - Callers ([`CallerId`](crate::fairness::CallerId)) share the engine fairly: whoever was served least goes next. The
+//!   requests of one caller stand in the order of their priority, then of their submission. Waiting counts: a level of
+//!   priority is worth [`EngineOptions::service_per_priority`] of service, and nobody overtakes the first in the queue;
+//!   so every request's turn comes, whatever arrives after it.
+//! - When the cache is full, whoever stands last gives up its blocks and is computed again later. So does whoever stands
+//!   in the way of a request with a better standing: of the same caller any, of another one that runs ahead of its turn.
+//!   The caller sees a pause and the same tokens.
 //! - Cancels and deadlines take effect before the next step.
 //! - A request may ask for drafts ([`Request::prompt_lookup_tokens`]). They take what a step has left: no row and no
 //!   block that anybody else could have in that step.

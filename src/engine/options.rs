@@ -24,8 +24,9 @@ pub struct EngineOptions {
     pub max_queue: usize,
     /// Whether full blocks of equal beginnings are computed once and shared.
     pub prefix_sharing: bool,
-    /// Ageing: one level of priority is worth this many steps of waiting.
-    pub steps_per_priority: u32,
+    /// Ageing: one level of priority is worth the time in which the engine gives so much service, where a prompt token
+    /// counts 1 and a generated one 2.
+    pub service_per_priority: u32,
 }
 
 impl Default for EngineOptions {
@@ -38,7 +39,8 @@ impl Default for EngineOptions {
             max_sequences: 32,
             max_queue: 256,
             prefix_sharing: true,
-            steps_per_priority: 64,
+            // About 64 steps of a full engine.
+            service_per_priority: 1 << 12,
         }
     }
 }
@@ -62,7 +64,7 @@ impl EngineOptions {
             ("max_prefill_tokens", self.max_prefill_tokens),
             ("max_sequences", self.max_sequences),
             ("max_queue", self.max_queue),
-            ("steps_per_priority", self.steps_per_priority as usize),
+            ("service_per_priority", self.service_per_priority as usize),
         ];
         for (name, value) in positive {
             if value == 0 {

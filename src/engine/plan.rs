@@ -5,9 +5,10 @@ use std::time::Duration;
 use super::block_cache::blocks_for;
 use super::draft::MAX_VERIFIED_ROWS;
 use super::scheduler::Scheduler;
-use super::sequence::{Phase, Sequence};
+use super::sequence::{ANSWER_SERVICE, PROMPT_SERVICE, Phase, Sequence};
 use super::step::{Participant, Step};
 use crate::backend::BLOCK_TOKENS;
+use crate::fairness::{Account, Rank};
 
 impl Scheduler {
     /// Ends what was cancelled or is late, and plans the next step; an empty step means that there is nothing to do.
@@ -53,18 +54,21 @@ impl Scheduler {
     /// Lets waiting sequences in, strictly in their order, while the step has room for their prefill. Nobody
     /// overtakes a sequence for which there are not enough blocks, or it might wait for ever.
     fn admit(&mut self) {
-        while let Some(head) = self.queue.first() {
-            let rank = head.rank;
-            let place = self.running.partition_point(|sequence| sequence.rank < rank);
+        while let Some(rank) = self.queue.first(&self.callers) {
+            let place = self.running.partition_point(|sequence| sequence.rank() < Some(rank));
             let before = self.running[..place].iter().filter(|sequence| sequence.is_prefill());
             let prefill: usize = before.map(Sequence::remaining).sum();
-            if prefill >= self.prefill_budget() || !self.make_room(place) {
+            if prefill >= self.prefill_budget() || !self.make_room(rank) {
                 return;
             }
-            let Some(mut sequence) = self.queue.pop() else { return };
+            let Some(mut sequence) = self.queue.take(rank) else { return };
             if !self.cache.commit(&self.reservation, &mut sequence.table) {
                 self.queue.push(sequence);
                 return;
+            }
+            if sequence.account.is_none() {
+                let cost = self.cost(&sequence, self.reservation.shared.len() * BLOCK_TOKENS);
+                sequence.account = Some(self.callers.begin(sequence.caller, rank, cost));
             }
             sequence.shared = self.reservation.shared.len();
             sequence.node = self.reservation.node;
@@ -87,15 +91,37 @@ impl Scheduler {
         }
     }
 
-    /// Plans the reservation of the queue's first sequence and, if it stands before running ones that are in its
-    /// way, takes their places; never in vain. `place` is where it will stand among the running.
-    fn make_room(&mut self, place: usize) -> bool {
+    /// What a new sequence is expected to take, `found` positions of which others have computed. They are not charged:
+    /// what is shared among callers is computing, and whoever came first has paid for that.
+    fn cost(&self, sequence: &Sequence, found: usize) -> u64 {
+        let answer = self.callers.expected_answer(sequence.caller).min(sequence.max_tokens);
+        (sequence.prompt_len - found) as u64 * PROMPT_SERVICE + answer as u64 * ANSWER_SERVICE
+    }
+
+    /// Plans the reservation of the queue's first sequence, of this rank, and, if it stands before running ones that are
+    /// in its way, takes their places; never in vain.
+    ///
+    /// Of its own caller's it may displace all that stand behind it: their order is that of priority and arrival. Of
+    /// another's only what stands behind it by at least what was done for it, so that what is computed twice is less
+    /// than the unfairness that it makes good, and by half of what the cheaper of the two costs, as forecasts are not
+    /// exact. Ranks never change and only so many ever stand before any one, so nobody is displaced for ever; and who was
+    /// displaced, being worse by that much, does not displace in turn.
+    fn make_room(&mut self, rank: Rank) -> bool {
+        let Some(head) = self.queue.get(rank) else { return false };
+        let price = head.account.as_ref().map_or_else(|| self.cost(head, 0), Account::charged);
+        let caller = head.caller;
+        let yields = |sequence: &Sequence| {
+            sequence.account.as_ref().is_some_and(|account| {
+                let apart = (price.min(account.charged()) / 2).max(account.served());
+                let apart = if sequence.caller == caller { 0 } else { apart };
+                rank < account.rank() && rank.leads(account.rank(), apart)
+            })
+        };
         let running = self.running.len();
         let crowded = running >= self.options.max_sequences || self.cache.available() <= running;
-        if crowded && place == running {
+        if crowded && !self.running.iter().any(yields) {
             return false;
         }
-        let Some(head) = self.queue.first() else { return false };
         self.cache.plan(head.adapter, &head.tokens, &mut self.reservation);
         // A block for each running sequence to grow into is left, or the newcomer would soon be preempted. The best
         // standing sequence alone needs none.
@@ -106,17 +132,23 @@ impl Scheduler {
         if has_room(self) {
             return true;
         }
-        let kept = self.running[..place].iter().map(|sequence| sequence.table.as_slice());
+        let stays = |sequence: &&Sequence| !yields(sequence);
+        let staying = self.running.iter().filter(stays).count();
+        let kept = self.running.iter().filter(stays).map(|sequence| sequence.table.as_slice());
         let shared = std::iter::once(self.reservation.shared.as_slice());
         let held = self.cache.distinct(kept.chain(shared));
-        if place >= self.options.max_sequences || held + self.reservation.fresh + place > self.cache.total() {
+        if staying >= self.options.max_sequences
+            || held + self.reservation.fresh + staying > self.cache.total()
+        {
             return false;
         }
-        while self.running.len() > place {
-            // It stands behind the queue's first, which therefore stays the first.
-            self.preempt(self.running.len() - 1);
-            if has_room(self) {
-                return true;
+        for index in (0..running).rev() {
+            if yields(&self.running[index]) {
+                // It stands behind the queue's first, which therefore stays the first.
+                self.preempt(index);
+                if has_room(self) {
+                    return true;
+                }
             }
         }
         false

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::sampling::{SampledToken, SamplingParams};
 use crate::backend::AdapterId;
 use crate::error::Error;
+use crate::fairness::CallerId;
 
 /// Names a request within one engine; never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,6 +24,8 @@ pub struct Request {
     pub stop_tokens: Vec<u32>,
     /// How each token is chosen.
     pub sampling: SamplingParams,
+    /// Whose request it is: callers share the engine fairly.
+    pub caller: CallerId,
     /// Higher runs first; 0 is normal.
     pub priority: i32,
     /// The most tokens that a step may guess ahead from what prompt and text have said before, at most

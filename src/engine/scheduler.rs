@@ -3,9 +3,11 @@
 //! A round is [`plan`](Scheduler::plan), then either [`commit`](Scheduler::commit) with what was sampled or
 //! [`rollback`](Scheduler::rollback). Planning is in the module `plan`; here are the ways in and out.
 //!
-//! All sequences stand in one order that never changes ([`Rank`]): priority, arrival and waiting in one number.
-//! The best one that runs can take blocks from all others, and every single request fits the cache, so it always
-//! gets on; once it is done the next one is the best. Nothing can starve and nothing can block.
+//! All sequences that were ever let in stand in one order that never changes ([`Rank`](crate::fairness::Rank)):
+//! fairness among callers, priority, arrival and waiting in one number. The best one that runs can take blocks from all
+//! others, and every single request fits the cache, so it always gets on; once it is done the next one is the best.
+//! Whatever is served moves its caller's counter or virtual time, from which the ranks of others begin, so only so many
+//! ever stand before a sequence. Nothing can starve and nothing can block.
 
 use std::time::Duration;
 
@@ -15,11 +17,12 @@ use super::options::EngineOptions;
 use super::prefix_index::NodeId;
 use super::queue::Queue;
 use super::request::{FinishReason, Outcome, Request, RequestId, Timings};
-use super::sequence::{Phase, Rank, Sequence};
+use super::sequence::{Phase, Sequence};
 use super::stats::EngineStats;
 use super::step::{Judgement, Step, Verdict};
 use crate::backend::BLOCK_TOKENS;
 use crate::error::{Error, ErrorKind, Result};
+use crate::fairness::Callers;
 
 /// Priorities go from the negative of this to this.
 pub const MAX_PRIORITY: i32 = 100;
@@ -30,6 +33,7 @@ pub(crate) struct Scheduler {
     pub(super) options: EngineOptions,
     pub(super) cache: BlockCache,
     pub(super) queue: Queue,
+    pub(super) callers: Callers,
     /// Sequences that are in the cache, best standing first.
     pub(super) running: Vec<Sequence>,
     pub(super) step: Step,
@@ -94,6 +98,7 @@ impl Scheduler {
         Self {
             cache: BlockCache::new(options.blocks, options.prefix_sharing),
             queue: Queue::default(),
+            callers: Callers::new(options.service_per_priority),
             running: Vec::with_capacity(options.max_sequences.min(1024)),
             step: Step::default(),
             reservation: Reservation::default(),
@@ -114,9 +119,12 @@ impl Scheduler {
             return Err(queue_full(&self.options));
         }
         let tokens = std::mem::take(&mut request.prompt);
+        let arrival = self.callers.arrive(request.caller, id.0, request.priority);
         self.queue.push(Sequence {
             id,
-            rank: Rank::new(request.priority, self.options.steps_per_priority, self.stats.steps, id),
+            caller: request.caller,
+            arrival,
+            account: None,
             adapter: request.adapter,
             prompt_len: tokens.len(),
             tokens,
@@ -129,6 +137,7 @@ impl Scheduler {
             phase: Phase::Prefill,
             computed: 0,
             planned: 0,
+            counted: (0, 0),
             table: Vec::new(),
             shared: 0,
             node: NodeId::root(request.adapter),
@@ -165,6 +174,11 @@ impl Scheduler {
         self.queue.len() - self.queue.new_len()
     }
 
+    /// Tokens generated so far.
+    pub(crate) fn generated_tokens(&self) -> u64 {
+        self.stats.generated_tokens
+    }
+
     /// The step that was planned last.
     pub(crate) fn step(&self) -> &Step {
         &self.step
@@ -188,12 +202,14 @@ impl Scheduler {
             let judgement = if participant.logits > 0 { judgements.next() } else { None };
             let (accepted, verdict) = judgement.map(|it| (it.accepted, it.verdict)).unzip();
             let accepted = accepted.unwrap_or(0);
+            let from = sequence.computed;
             sequence.advance(accepted);
             self.stats.generated_tokens += accepted as u64;
             self.stats.accepted_draft_tokens += accepted as u64;
             if let Some(Verdict::End(error)) = verdict {
                 // What this step wrote may be what made it fail, so nothing of it is shared.
                 over.push((participant.index, Err(error)));
+                Self::charge(&mut self.callers, sequence, from);
                 continue;
             }
             if !sequence.is_prefill() {
@@ -212,6 +228,7 @@ impl Scheduler {
                 Some(Verdict::Stop) => Some(FinishReason::Stop),
                 Some(Verdict::End(_)) | None => None,
             };
+            Self::charge(&mut self.callers, sequence, from);
             if let Some(reason) = reason {
                 over.push((participant.index, Ok(reason)));
             }
@@ -224,6 +241,14 @@ impl Scheduler {
         self.step = step;
         self.step.clear();
         self.verify();
+    }
+
+    /// Counts what a step did for a sequence, of which `from` positions were in the cache before it.
+    fn charge(callers: &mut Callers, sequence: &mut Sequence, from: usize) {
+        let service = sequence.uncounted(from);
+        if let Some(account) = &mut sequence.account {
+            callers.serve(account, service);
+        }
     }
 
     /// Makes the blocks that have become full shareable.
@@ -309,8 +334,8 @@ impl Scheduler {
         )
     }
 
-    /// Takes the running sequence at `index` out of the cache and puts it back in the queue, where its standing
-    /// makes it the first of its kind.
+    /// Takes the running sequence at `index` out of the cache and puts it back in the queue, where it stands before
+    /// its caller's others that come after it.
     pub(super) fn preempt(&mut self, index: usize) {
         let mut sequence = self.running.remove(index);
         self.cache.release_table(&mut sequence.table);
@@ -336,6 +361,13 @@ impl Scheduler {
             },
         };
         *total += 1;
+        match &sequence.account {
+            Some(account) => {
+                self.callers.learn_answer(sequence.caller, sequence.generated());
+                self.callers.end(account);
+            }
+            None => self.callers.withdraw(sequence.caller, sequence.arrival),
+        }
         let timings = Timings { finished: now, ..sequence.timings };
         self.ended.push((sequence.id, Outcome { result, timings }));
     }

@@ -7,26 +7,12 @@ use super::prefix_index::NodeId;
 use super::request::{RequestId, Timings};
 use super::stats::EngineStats;
 use crate::backend::AdapterId;
+use crate::fairness::{Account, Arrival, CallerId, Rank};
 
-/// A sequence's standing among all others: less is better, no two are equal, and it never changes.
-///
-/// Waiting improves a standing relative to newcomers instead of changing it: the key is the step at which the
-/// request came, less `steps_per_priority` steps for each level of priority. So a request of one level more stands
-/// before all that came up to `steps_per_priority` steps earlier, and behind those that waited longer; and since
-/// priorities are bounded, from some step on no newcomer can stand before it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Rank {
-    key: i64,
-    id: RequestId,
-}
-
-impl Rank {
-    pub(crate) fn new(priority: i32, steps_per_priority: u32, step: u64, id: RequestId) -> Self {
-        let step = i64::try_from(step).unwrap_or(i64::MAX);
-        let lead = i64::from(priority).saturating_mul(i64::from(steps_per_priority));
-        Self { key: step.saturating_sub(lead), id }
-    }
-}
+/// What computing a prompt token counts as service, and what generating a token does (the weights of Sheng et al.):
+/// prompt tokens are computed many at once.
+pub(crate) const PROMPT_SERVICE: u64 = 1;
+pub(crate) const ANSWER_SERVICE: u64 = 2;
 
 /// What a running sequence does next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,7 +27,10 @@ pub(crate) enum Phase {
 #[derive(Debug)]
 pub(crate) struct Sequence {
     pub(crate) id: RequestId,
-    pub(crate) rank: Rank,
+    pub(crate) caller: CallerId,
+    pub(crate) arrival: Arrival,
+    /// What its caller is charged with for it, and where it stands, from when it was first let in.
+    pub(crate) account: Option<Account>,
     pub(crate) adapter: AdapterId,
     /// The prompt and what was generated; while a step is planned, its drafts behind them.
     pub(crate) tokens: Vec<u32>,
@@ -58,6 +47,9 @@ pub(crate) struct Sequence {
     pub(crate) computed: usize,
     /// Rows in the step that is planned.
     pub(crate) planned: usize,
+    /// Positions of the prompt that were ever in the cache, and generated tokens, that were counted as service: what
+    /// is computed again after a preemption is not counted again.
+    pub(crate) counted: (usize, usize),
     /// The cache blocks; while running they cover the known tokens in prefill and the computed ones in decode.
     pub(crate) table: Vec<u32>,
     /// How many blocks from the beginning are in the prefix index, and the last of them there.
@@ -71,6 +63,11 @@ impl Sequence {
         self.tokens.len() - self.drafts - self.prompt_len
     }
 
+    /// Its standing, once it was let in.
+    pub(crate) fn rank(&self) -> Option<Rank> {
+        self.account.as_ref().map(Account::rank)
+    }
+
     /// Tokens that are known and not computed.
     pub(crate) fn remaining(&self) -> usize {
         self.tokens.len() - self.computed
@@ -80,9 +77,14 @@ impl Sequence {
         self.phase == Phase::Prefill
     }
 
-    /// Whether it never was part of a step.
-    pub(crate) fn is_new(&self) -> bool {
-        self.timings.started.is_none() && self.timings.preemptions == 0
+    /// What of its work is done and was not counted as service before. `from` is what was in the cache before the
+    /// step: what others had computed of the prompt costs nothing.
+    pub(crate) fn uncounted(&mut self, from: usize) -> u64 {
+        let (prompt, answer) = self.counted;
+        let reached = self.computed.min(self.prompt_len).max(prompt);
+        let rows = reached - from.max(prompt).min(reached);
+        self.counted = (reached, self.generated());
+        rows as u64 * PROMPT_SERVICE + (self.generated() - answer) as u64 * ANSWER_SERVICE
     }
 
     /// Whether it must end before the next step.
@@ -131,21 +133,5 @@ impl Sequence {
         self.planned = 0;
         self.shared = 0;
         self.node = NodeId::root(self.adapter);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn priority_first_then_arrival_and_waiting_counts() {
-        let rank = |priority, step, id| Rank::new(priority, 10, step, RequestId(id));
-        assert!(rank(1, 5, 2) < rank(0, 5, 1), "higher priority");
-        assert!(rank(0, 5, 1) < rank(0, 5, 2), "then the order of arrival");
-        assert!(rank(0, 5, 3) < rank(0, 6, 2));
-        assert!(rank(1, 14, 2) < rank(0, 5, 1), "a level is worth ten steps");
-        assert!(rank(0, 5, 1) < rank(1, 15, 2), "and no more");
-        assert!(rank(i32::MAX, u64::MAX, 1) < rank(i32::MIN, u64::MAX, 1), "no overflow");
     }
 }

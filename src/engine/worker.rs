@@ -14,6 +14,7 @@ use super::sampling::{Sampler, SamplingParams};
 use super::scheduler::Scheduler;
 use super::step::{Judgement, Verdict};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fairness::{Entrance, Entry, Pass, Served};
 use crate::mailbox::{guarded, shutting_down};
 
 /// What the engine's callers tell its thread.
@@ -80,6 +81,7 @@ pub(crate) struct Worker {
     sampler: Sampler,
     clients: HashMap<RequestId, Client>,
     judgements: Vec<Judgement>,
+    entrance: Entrance,
     receiver: Receiver<Message>,
     shared: Arc<Shared>,
     /// New requests received and not yet seen to leave the queue.
@@ -90,13 +92,25 @@ impl Worker {
     pub(crate) fn new(
         scheduler: Scheduler,
         executor: Box<dyn Executor>,
+        entrance: Entrance,
         receiver: Receiver<Message>,
         shared: Arc<Shared>,
     ) -> Self {
         let vocab_size = executor.vocab_size();
         let sampler = Sampler::new(vocab_size);
         let (clients, judgements) = (HashMap::new(), Vec::new());
-        Self { scheduler, executor, vocab_size, sampler, clients, judgements, receiver, shared, new: 0 }
+        Self {
+            scheduler,
+            executor,
+            vocab_size,
+            sampler,
+            clients,
+            judgements,
+            entrance,
+            receiver,
+            shared,
+            new: 0,
+        }
     }
 
     /// Lets the executor prepare this thread, which must be the one that will [`run`](Self::run).
@@ -108,8 +122,12 @@ impl Worker {
     pub(crate) fn run(mut self) {
         while !self.shared.door.is_closed() {
             if self.scheduler.has_work() {
-                self.step();
+                match self.entrance.ask() {
+                    Entry::Open(pass) => self.step(pass),
+                    Entry::Wait(at_most) => self.wait(at_most),
+                }
             } else {
+                self.entrance.withdraw();
                 self.publish();
                 match self.receiver.recv() {
                     Ok(message) => self.receive(message),
@@ -124,6 +142,16 @@ impl Worker {
         self.scheduler.end_all(self.shared.clock.monotonic(), &shutting_down());
         self.settle();
         // What is still in the channel hears its end when the receiver is dropped.
+    }
+
+    /// Waits for its turn to compute, and hears what is said meanwhile.
+    fn wait(&mut self, at_most: Option<Duration>) {
+        // What was heard before may have ended something.
+        self.scheduler.reap(self.shared.clock.monotonic());
+        self.settle();
+        if let Some(message) = self.entrance.wait(&self.receiver, at_most) {
+            self.receive(message);
+        }
     }
 
     fn receive(&mut self, message: Message) {
@@ -154,12 +182,14 @@ impl Worker {
     }
 
     /// Plans one step, computes it and hands out what came of it.
-    fn step(&mut self) {
+    fn step(&mut self, pass: Pass) {
         self.scheduler.plan(self.shared.clock.monotonic());
         self.settle();
         if self.scheduler.step().is_empty() {
-            return;
+            return pass.give_back(Served::default(), self.scheduler.has_work());
         }
+        let generated = self.scheduler.generated_tokens();
+        let prompt = self.scheduler.step().prefill_rows as u64;
         let (executor, batch) = (&mut self.executor, &self.scheduler.step().batch);
         let vocab = self.vocab_size;
         let wanted = batch.logit_rows.len() * vocab;
@@ -191,6 +221,8 @@ impl Worker {
                 self.scheduler.rollback(now, &Error::new(ErrorKind::Internal, message), true);
             }
         }
+        let output = self.scheduler.generated_tokens() - generated;
+        pass.give_back(Served { prompt, output }, self.scheduler.has_work());
         self.settle();
     }
 

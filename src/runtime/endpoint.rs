@@ -62,7 +62,7 @@ impl Endpoint {
             plan,
         };
         let executor = ModelExecutor::new(backend, model, cache, table, memory);
-        let engine = Engine::start(Box::new(executor), engine_options(&options, &plan), clock)?;
+        let engine = Engine::start(Box::new(executor), engine_options(&options, &plan), clock, None)?;
         Ok(Self {
             info,
             tokenizer: Arc::new(tokenizer),

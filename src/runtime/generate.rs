@@ -15,6 +15,7 @@ use crate::chat::TemplateInput;
 use crate::clock::Clock;
 use crate::engine::{Request, SamplingParams};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fairness::CallerId;
 use crate::protocol::{ChatRequest, CompletionRequest, GenerationOptions, Prompt};
 use crate::tokenizer::{AddSpecial, StreamDecoder};
 
@@ -107,6 +108,7 @@ fn submit<S: Shape>(
         max_tokens,
         stop_tokens: endpoint.stop_tokens().iter().chain(&options.stop_token_ids).copied().collect(),
         sampling: sampling(endpoint, options, logprobs, seed)?,
+        caller: CallerId::default(),
         priority,
         prompt_lookup_tokens: options.prompt_lookup_tokens.unwrap_or(0) as usize,
         deadline: timeout.map(|timeout| deadline(clock, timeout)),

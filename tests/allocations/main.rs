@@ -20,6 +20,7 @@ use model_runtime::backend::cpu::{CacheType, Compute, CpuOptions};
 use model_runtime::engine::{
     Engine, EngineOptions, Executor, Flow, Outcome, Request, SampledToken, SamplingParams, Sink,
 };
+use model_runtime::fairness::CallerId;
 use operations::Operations;
 
 #[global_allocator]
@@ -112,7 +113,7 @@ fn steps_of_an_engine(path: &str, options: CpuOptions) {
     let mut bounds = EngineOptions::default();
     (bounds.blocks, bounds.context_length) = (model::BLOCKS, 512);
     (bounds.max_batch_tokens, bounds.max_prefill_tokens, bounds.max_sequences) = (128, 64, SEQUENCES);
-    let engine = Engine::start(Box::new(computed), bounds, Arc::new(SystemClock::new())).unwrap();
+    let engine = Engine::start(Box::new(computed), bounds, Arc::new(SystemClock::new()), None).unwrap();
     let (end, ended) = channel();
     for (index, adapter) in adapters.into_iter().enumerate() {
         let sampling = match index % 4 {
@@ -134,6 +135,7 @@ fn steps_of_an_engine(path: &str, options: CpuOptions) {
             stop_tokens: Vec::new(),
             sampling,
             prompt_lookup_tokens: 0,
+            caller: CallerId::default(),
             priority: 0,
             deadline: None,
         };

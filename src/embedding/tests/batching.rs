@@ -9,6 +9,7 @@ use crate::embedding::batcher::Batcher;
 use crate::embedding::vectors::Vectors;
 use crate::embedding::{EmbeddingOptions, Request, RequestId};
 use crate::error::{Error, ErrorKind};
+use crate::fairness::CallerId;
 
 /// A batcher whose vectors are the request's number and the text's index.
 struct Driven {
@@ -24,6 +25,16 @@ impl Driven {
 
     /// Submits texts of these lengths. A text's first token is its index, which the vectors then show.
     fn submit(&mut self, lengths: &[usize], priority: i32, deadline: Option<Duration>) -> RequestId {
+        self.submit_of(CallerId::default(), lengths, priority, deadline)
+    }
+
+    fn submit_of(
+        &mut self,
+        caller: CallerId,
+        lengths: &[usize],
+        priority: i32,
+        deadline: Option<Duration>,
+    ) -> RequestId {
         self.requests += 1;
         let id = RequestId(self.requests);
         let texts = lengths.iter().enumerate().map(|(index, &length)| {
@@ -31,7 +42,7 @@ impl Driven {
             text[0] = index as u32;
             text
         });
-        let request = Request { priority, deadline, ..request(texts.collect()) };
+        let request = Request { caller, priority, deadline, ..request(texts.collect()) };
         let vectors = Vectors::with_capacity(lengths.len(), 2).unwrap();
         self.batcher.submit(id, request, vectors, self.clock);
         id
@@ -249,4 +260,21 @@ fn priority_goes_first_and_waiting_counts() {
             break;
         }
     }
+}
+
+#[test]
+fn callers_share_by_tokens_however_many_requests_each_has() {
+    let mut driven = Driven::new(small());
+    for _ in 0..50 {
+        driven.submit_of(CallerId(1), &[4; 20], 0, None);
+    }
+    driven.step(false);
+    let light = driven.submit_of(CallerId(2), &[8; 20], 0, None);
+    let mut steps = 0;
+    while driven.ended().iter().all(|(id, _)| *id != light) {
+        driven.step(false);
+        steps += 1;
+        assert!(steps <= 21, "160 tokens are 10 batches, and half of each is its");
+    }
+    assert!(steps >= 19, "and not more than half: {steps}");
 }

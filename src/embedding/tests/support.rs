@@ -10,6 +10,7 @@ use crate::backend::{Pooling, Texts};
 use crate::clock::ManualClock;
 use crate::embedding::{Embedder, EmbeddingEngine, EmbeddingOptions, Outcome, Request, RequestId, Sink};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fairness::CallerId;
 
 pub(super) const WIDTH: usize = 3;
 pub(super) const VOCAB: usize = 50;
@@ -165,7 +166,7 @@ pub(super) fn small() -> EmbeddingOptions {
 }
 
 pub(super) fn start(toy: Toy, options: EmbeddingOptions) -> EmbeddingEngine {
-    EmbeddingEngine::start(Box::new(toy), options, clock()).unwrap()
+    EmbeddingEngine::start(Box::new(toy), options, clock(), None).unwrap()
 }
 
 /// A text of `length` tokens that begins with `first`.
@@ -179,6 +180,7 @@ pub(super) fn request(texts: Vec<Vec<u32>>) -> Request {
         pooling: Pooling::First,
         dimensions: None,
         normalize: false,
+        caller: CallerId::default(),
         priority: 0,
         deadline: None,
     }

@@ -10,6 +10,7 @@ use crate::backend::Pooling;
 use crate::clock::Clock;
 use crate::embedding::{EmbeddingEngine, EmbeddingOptions, Outcome, Request, RequestId, Sink};
 use crate::error::ErrorKind;
+use crate::fairness::{Entrance, Entry, Machine, MachineOptions, Reservation, Served, Share, Speed};
 
 #[test]
 fn vectors_come_in_the_order_of_the_texts_and_progress_is_heard() {
@@ -90,7 +91,7 @@ fn cancelled_requests_end_within_a_batch() {
 fn deadlines_follow_the_injected_clock() {
     let clock = clock();
     let (toy, gate) = Toy::new().gated();
-    let engine = EmbeddingEngine::start(Box::new(toy), small(), clock.clone()).unwrap();
+    let engine = EmbeddingEngine::start(Box::new(toy), small(), clock.clone(), None).unwrap();
     clock.advance(Duration::from_secs(10));
     let deadline = Some(clock.monotonic() + Duration::from_secs(5));
     let late = Request { deadline, ..request(vec![text(1, 16), text(2, 16)]) };
@@ -127,6 +128,33 @@ fn a_full_queue_refuses_at_once_and_opens_again() {
         answer.wait().result.unwrap();
     }
     submit(&engine, &one).1.wait().result.unwrap();
+}
+
+#[test]
+fn an_engine_takes_part_in_a_machine_and_hears_its_mail_while_it_waits() {
+    let clock = clock();
+    let machine = Machine::new(clock.clone(), MachineOptions::default());
+    let speed = Speed { decode: 1, prefill: 1 };
+    let share = Share::Reserved(Reservation { min: 10, max: u32::MAX, speed });
+    let holder = Entrance::new(Some(machine.join(Share::BestEffort).unwrap()));
+    let gate = machine.join(share).unwrap();
+    let member = gate.member();
+    let Entry::Open(pass) = holder.ask() else { panic!("nobody else is there") };
+    let engine = EmbeddingEngine::start(Box::new(Toy::new()), small(), clock.clone(), Some(gate)).unwrap();
+    let (cancelled, answer) = submit(&engine, &request(vec![text(1, 16)]));
+    let kept = request(vec![text(2, 7), text(3, 5)]);
+    let (_, kept_answer) = submit(&engine, &kept);
+    engine.cancel(cancelled);
+    assert_eq!(answer.error().kind(), ErrorKind::Cancelled);
+    assert_eq!(engine.stats().batches, 0, "the machine is somebody else's");
+    pass.give_back(Served::default(), false);
+    assert_eq!(kept_answer.values(), expected(&kept));
+    assert_eq!(machine.attainment(member).unwrap().given, 12.0);
+    let Entry::Open(_pass) = holder.ask() else { panic!("nobody else wants it") };
+    let (_, last) = submit(&engine, &kept);
+    engine.shutdown();
+    assert_eq!(last.error().kind(), ErrorKind::ShuttingDown);
+    assert!(machine.attainment(member).is_none(), "it has left");
 }
 
 #[test]
@@ -193,7 +221,7 @@ fn requests_that_make_no_sense_are_refused_by_name() {
         EmbeddingOptions { max_batch_tokens: 0, ..small() },
         EmbeddingOptions { max_text_tokens: 1 << 33, ..small() },
     ] {
-        assert!(EmbeddingEngine::start(Box::new(Toy::new()), options, clock()).is_err());
+        assert!(EmbeddingEngine::start(Box::new(Toy::new()), options, clock(), None).is_err());
     }
     submit(&engine, &good).1.wait().result.unwrap();
 }

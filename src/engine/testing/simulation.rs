@@ -12,6 +12,7 @@ use crate::engine::scheduler::Scheduler;
 use crate::engine::step::Verdict;
 use crate::engine::{EngineOptions, EngineStats, Executor};
 use crate::error::{Error, ErrorKind};
+use crate::fairness::CallerId;
 
 const VOCAB: usize = 24;
 const STOP_TOKEN: u32 = 0;
@@ -19,9 +20,10 @@ const STOP_TOKEN: u32 = 0;
 /// One thing that happens to an engine.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
-    /// A request whose prompt is the first `prompt` tokens of text number `text`, under an adapter or none, with drafts
-    /// of so many tokens.
+    /// A caller's request whose prompt is the first `prompt` tokens of text number `text`, under an adapter or none, with
+    /// drafts of so many tokens.
     Submit {
+        caller: u8,
         text: u8,
         adapter: u8,
         prompt: u16,
@@ -45,6 +47,7 @@ impl Operation {
     pub fn decode([kind, a, b, c]: [u8; 4]) -> Self {
         match kind % 16 {
             0..=6 => Self::Submit {
+                caller: c / 48 % 3,
                 text: a % 3,
                 adapter: (a / 3 % 4).saturating_sub(1),
                 prompt: u16::from(b) / 2 + 1,
@@ -113,7 +116,7 @@ impl Simulation {
             max_sequences: (usize::from(d) % 9 + 1).min(max_batch_tokens),
             max_queue: usize::from(d) / 9 % 12 + 1,
             prefix_sharing: c < 192,
-            steps_per_priority: u32::from(b) / 8 + 1,
+            service_per_priority: u32::from(b) / 8 + 1,
         }
     }
 
@@ -137,16 +140,18 @@ impl Simulation {
 
     pub fn apply(&mut self, operation: Operation) {
         match operation {
-            Operation::Submit { text, adapter, prompt, max_tokens, priority, deadline, drafts } => {
-                let deadline = deadline.map(|steps| self.now + Duration::from_millis(u64::from(steps)));
-                self.submit(
-                    AdapterId(u32::from(adapter)),
-                    Self::text(text, usize::from(prompt)),
-                    usize::from(max_tokens),
-                    priority,
-                    deadline,
-                    usize::from(drafts),
-                );
+            Operation::Submit { caller, text, adapter, prompt, max_tokens, priority, deadline, drafts } => {
+                self.submit(Request {
+                    prompt: Self::text(text, usize::from(prompt)),
+                    adapter: AdapterId(u32::from(adapter)),
+                    max_tokens: usize::from(max_tokens),
+                    stop_tokens: vec![STOP_TOKEN],
+                    sampling: SamplingParams::greedy(),
+                    caller: CallerId(u32::from(caller)),
+                    priority: i32::from(priority),
+                    prompt_lookup_tokens: usize::from(drafts),
+                    deadline: deadline.map(|steps| self.now + Duration::from_millis(u64::from(steps))),
+                });
             }
             Operation::Cancel { which } => {
                 let live = self.live.len();
@@ -163,27 +168,11 @@ impl Simulation {
         self.check();
     }
 
-    fn submit(
-        &mut self,
-        adapter: AdapterId,
-        prompt: Vec<u32>,
-        max_tokens: usize,
-        priority: i8,
-        deadline: Option<Duration>,
-        drafts: usize,
-    ) {
+    fn submit(&mut self, mut request: Request) {
         self.last_id += 1;
         let id = RequestId(self.last_id);
-        let mut request = Request {
-            prompt: prompt.clone(),
-            adapter,
-            max_tokens,
-            stop_tokens: vec![STOP_TOKEN],
-            sampling: SamplingParams::greedy(),
-            priority: i32::from(priority),
-            prompt_lookup_tokens: drafts,
-            deadline,
-        };
+        let Request { adapter, max_tokens, deadline, .. } = request;
+        let prompt = request.prompt.clone();
         let most = self.scheduler.options.max_request_tokens();
         let full = self.scheduler.new_len() >= self.scheduler.options.max_queue;
         match self.scheduler.submit(id, &mut request, self.now) {

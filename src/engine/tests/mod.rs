@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod fairness;
+mod gate;
 mod properties;
 mod same_bytes;
 mod scheduling;

@@ -19,7 +19,7 @@ proptest! {
     #[test]
     fn nobody_is_lost_under_pressure(
         blocks in 10usize..14,
-        requests in vec((0u8..3, 0u8..2, 1u16..100, 20u8..48, -1i8..3, 0u8..17), 4..16),
+        requests in vec((0u8..3, 0u8..4, 1u16..100, 20u8..48, -1i8..3, 0u8..17), 4..16),
     ) {
         let options = crate::engine::EngineOptions {
             blocks, context_length: 160, max_batch_tokens: 32, max_prefill_tokens: 16, max_sequences: 8,
@@ -27,7 +27,7 @@ proptest! {
         };
         let operations = requests.iter().flat_map(|(text, adapter, prompt, max_tokens, priority, drafts)| [
             Operation::Submit {
-                text: *text, adapter: *adapter, prompt: *prompt, max_tokens: *max_tokens, priority: *priority, deadline: None,
+                caller: *adapter / 2, text: *text, adapter: *adapter % 2, prompt: *prompt, max_tokens: *max_tokens, priority: *priority, deadline: None,
                 drafts: *drafts,
             },
             Operation::Steps { count: 2 },

@@ -5,6 +5,7 @@ use crate::backend::AdapterId;
 use crate::engine::testing::ToyModel;
 use crate::engine::{EngineOptions, EngineStats, FinishReason, Flow, Request, SampledToken, SamplingParams};
 use crate::error::ErrorKind;
+use crate::fairness::CallerId;
 
 /// Numbers that look random and are the same in every run.
 pub(super) struct Dice(pub(super) u64);
@@ -30,6 +31,7 @@ pub(super) fn cases(seed: u64) -> Vec<Case> {
         let mut request = request(dice.below(3) as u32, prompt, 1 + dice.below(60) as usize);
         // Their prompts have common beginnings, whoever computes them.
         request.adapter = AdapterId(dice.below(3) as u32);
+        request.caller = CallerId(dice.below(3) as u32);
         request.priority = dice.below(4) as i32 - 1;
         request.stop_tokens = vec![dice.below(VOCAB as u64 * 8) as u32];
         request.sampling = SamplingParams {

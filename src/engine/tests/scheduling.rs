@@ -9,6 +9,7 @@ use crate::engine::scheduler::Scheduler;
 use crate::engine::step::Verdict;
 use crate::engine::{EngineOptions, MAX_PRIORITY};
 use crate::error::ErrorKind;
+use crate::fairness::CallerId;
 
 /// A scheduler whose every sample is the number of the step, and what has become of its requests.
 struct Driver {
@@ -26,6 +27,7 @@ fn plain() -> Request {
         max_tokens: 1,
         stop_tokens: Vec::new(),
         sampling: SamplingParams::greedy(),
+        caller: CallerId::default(),
         priority: 0,
         prompt_lookup_tokens: 0,
         deadline: None,
@@ -101,7 +103,7 @@ fn options() -> EngineOptions {
         max_prefill_tokens: 16,
         max_sequences: 4,
         max_queue: 32,
-        steps_per_priority: 8,
+        service_per_priority: 48,
         ..Default::default()
     }
 }
@@ -135,7 +137,7 @@ fn prefills_share_a_step_in_the_order_of_arrival() {
 
 #[test]
 fn higher_priority_runs_first_and_takes_the_place_of_lower() {
-    let mut driver = Driver::new(EngineOptions { max_sequences: 1, steps_per_priority: 1000, ..options() });
+    let mut driver = Driver::new(EngineOptions { max_sequences: 1, service_per_priority: 1000, ..options() });
     let low = driver.submit(20, 8, -1);
     driver.step();
     driver.step();
@@ -190,7 +192,7 @@ fn a_preempted_sequence_computes_its_own_tokens_again() {
     let mut driver = Driver::new(EngineOptions {
         blocks: 5,
         prefix_sharing: false,
-        steps_per_priority: 1000,
+        service_per_priority: 1000,
         max_prefill_tokens: 64,
         ..options()
     });
@@ -214,7 +216,8 @@ fn a_preempted_sequence_computes_its_own_tokens_again() {
 
 #[test]
 fn waiting_makes_up_for_priority_so_nobody_starves() {
-    let mut driver = Driver::new(EngineOptions { max_sequences: 1, steps_per_priority: 8, ..options() });
+    let mut driver =
+        Driver::new(EngineOptions { max_sequences: 1, service_per_priority: 8 * 6, ..options() });
     let low = driver.submit(4, 1, 0);
     let mut steps = 0;
     // An endless stream of requests five levels higher, each done in one step.
@@ -222,7 +225,7 @@ fn waiting_makes_up_for_priority_so_nobody_starves() {
         driver.submit(4, 1, 5);
         driver.step();
         steps += 1;
-        assert!(steps <= 5 * 8 + 1, "five levels are worth 40 steps");
+        assert!(steps <= 5 * 8 + 1, "five levels are worth 40 steps of 4 prompt tokens and a generated one");
     }
     assert!(steps > 5 * 8 - 1, "and not less: {steps}");
 }

@@ -11,6 +11,7 @@ use crate::engine::testing::ToyModel;
 use crate::engine::{
     Engine, EngineOptions, Flow, Outcome, Request, RequestId, SampledToken, SamplingParams, Sink,
 };
+use crate::fairness::CallerId;
 
 pub(super) const VOCAB: usize = 48;
 
@@ -106,7 +107,7 @@ pub(super) fn small() -> EngineOptions {
 }
 
 pub(super) fn start(model: ToyModel, options: EngineOptions) -> Engine {
-    Engine::start(Box::new(model), options, clock()).unwrap()
+    Engine::start(Box::new(model), options, clock(), None).unwrap()
 }
 
 /// A greedy request for `max_tokens` after a prompt of `prompt` tokens that begins with `first`.
@@ -118,6 +119,7 @@ pub(super) fn request(first: u32, prompt: usize, max_tokens: usize) -> Request {
         max_tokens,
         stop_tokens: Vec::new(),
         sampling: SamplingParams::greedy(),
+        caller: CallerId::default(),
         priority: 0,
         prompt_lookup_tokens: 0,
         deadline: None,

@@ -51,7 +51,7 @@ type Calls = Arc<Mutex<Vec<(&'static str, ThreadId)>>>;
 fn start_watched(entry: Entry) -> (Result<Engine>, Calls) {
     let calls = Calls::default();
     let executor = Watched { model: ToyModel::new(VOCAB, 64), entry, calls: calls.clone() };
-    (Engine::start(Box::new(executor), small(), clock()), calls)
+    (Engine::start(Box::new(executor), small(), clock(), None), calls)
 }
 
 #[test]

@@ -90,7 +90,7 @@ fn cancelled_requests_end_within_a_step() {
 fn deadlines_follow_the_injected_clock() {
     let clock = clock();
     let (model, gate) = ToyModel::new(VOCAB, 64).gated();
-    let engine = Engine::start(Box::new(model), small(), clock.clone()).unwrap();
+    let engine = Engine::start(Box::new(model), small(), clock.clone(), None).unwrap();
     clock.advance(Duration::from_secs(10));
     let deadline = Some(clock.monotonic() + Duration::from_secs(5));
     let (_, answer) = submit(&engine, &Request { deadline, ..request(1, 10, 100) });
@@ -141,7 +141,7 @@ fn requests_that_cannot_be_are_refused_by_name() {
     biased.sampling.logit_bias = vec![(VOCAB as u32, 1.0)];
     assert_eq!(refuse(biased).param(), Some("logit_bias"));
     let options = EngineOptions { blocks: 0, ..small() };
-    let started = Engine::start(Box::new(ToyModel::new(VOCAB, 1)), options, clock());
+    let started = Engine::start(Box::new(ToyModel::new(VOCAB, 1)), options, clock(), None);
     assert_eq!(started.unwrap_err().param(), Some("blocks"));
 }
 

@@ -12,6 +12,7 @@ use crate::backend::Backend;
 use crate::clock::Clock;
 use crate::embedding::{EmbeddingEngine, EmbeddingOptions, Request};
 use crate::error::{Error, Result};
+use crate::fairness::CallerId;
 use crate::models::{EncoderSources, SentenceConfig, Task};
 use crate::protocol::{EmbeddingInput, Normalize};
 use crate::runtime::info::{self, EmbeddingInfo, EndpointInfo};
@@ -69,7 +70,8 @@ impl EmbeddingEndpoint {
             plan,
         };
         let embedder = ModelEmbedder::new(backend, model, memory);
-        let engine = EmbeddingEngine::start(Box::new(embedder), engine_options(&options, &plan), clock)?;
+        let engine =
+            EmbeddingEngine::start(Box::new(embedder), engine_options(&options, &plan), clock, None)?;
         Ok(Self { info, tokenizer, sentence, engine })
     }
 
@@ -110,6 +112,7 @@ impl EmbeddingEndpoint {
             pooling,
             dimensions: options.dimensions,
             normalize,
+            caller: CallerId::default(),
             priority: options.priority,
             deadline,
         };
