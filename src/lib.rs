@@ -5,8 +5,9 @@
 //! that served it. There is no server in it.
 //!
 //! The modules are floors of one house; each imports only from floors below it (top to bottom):
-//! [`runtime`], [`engine`] beside [`embedding`], [`models`], [`chat`], [`metering`] beside [`registry`], [`lifecycle`],
-//! [`catalog`], [`backend`], [`weights`], [`tokenizer`], [`protocol`], [`fairness`], [`database`], [`error`] and [`clock`].
+//! [`management`], [`runtime`], [`engine`] beside [`embedding`], [`models`], [`chat`], [`metering`] beside [`registry`],
+//! [`lifecycle`], [`catalog`], [`backend`], [`weights`], [`tokenizer`], [`protocol`], [`fairness`], [`database`], [`error`] and
+//! [`clock`].
 
 pub mod backend;
 pub mod catalog;
@@ -19,6 +20,7 @@ pub mod error;
 pub mod fairness;
 pub mod lifecycle;
 mod mailbox;
+pub mod management;
 pub mod metering;
 pub mod models;
 pub mod protocol;

@@ -78,6 +78,11 @@ impl<M: Send + 'static> Mailbox<M> {
         std::thread::current().id() == self.worker
     }
 
+    /// Whether the thread has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.lock().as_ref().is_none_or(JoinHandle::is_finished)
+    }
+
     /// Waits for the thread to end, unless called on it.
     pub(crate) fn join(&self) {
         if self.is_here() {
@@ -98,13 +103,15 @@ pub(crate) struct Door {
     refused: AtomicU64,
     /// Set once, by the first shutdown; nothing is computed any more.
     closed: AtomicBool,
+    /// Set once; nobody is let in any more, and who is in is served to the end.
+    draining: AtomicBool,
 }
 
 impl Door {
     /// Counts a request in, unless `most` wait already.
     pub(crate) fn enter(&self, most: usize) -> bool {
         let enter = |waiting: usize| (waiting < most).then_some(waiting + 1);
-        let entered = self.waiting.fetch_update(Ordering::AcqRel, Ordering::Acquire, enter).is_ok();
+        let entered = self.waiting.fetch_update(Ordering::SeqCst, Ordering::Acquire, enter).is_ok();
         if !entered {
             self.refused.fetch_add(1, Ordering::Relaxed);
         }
@@ -114,6 +121,22 @@ impl Door {
     /// Counts requests out: they have begun, or ended before.
     pub(crate) fn leave(&self, requests: usize) {
         self.waiting.fetch_sub(requests, Ordering::AcqRel);
+    }
+
+    /// Lets nobody in any more.
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether who has [entered](Self::enter) has to leave again: nobody is let in any more. Asked after entering, so that
+    /// either this sees the door draining, or the thread behind it sees somebody waiting.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::SeqCst)
+    }
+
+    /// Whether nobody is let in any more and nobody waits.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.is_draining() && self.waiting.load(Ordering::SeqCst) == 0
     }
 
     /// Requests that wait.

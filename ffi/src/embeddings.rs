@@ -148,7 +148,9 @@ pub unsafe extern "C" fn mr_runtime_submit_embeddings(
         // SAFETY: the contract of the header: the bytes are there.
         let text = unsafe { input("request_json", request_json, request_json_len) }?;
         // SAFETY: the contract of the header: NULL or a struct of the size that it says.
-        let options = request_options(&unsafe { options::read(options) }?)?;
+        let options = unsafe { options::read(options) }?;
+        // SAFETY: the contract of the header: the texts' bytes are there.
+        let options = unsafe { request_options(&options) }?;
         // SAFETY: the contract of the header: NULL or memory for a pointer.
         let out = unsafe { Out::new("embeddings", embeddings) }?;
         let request = EmbeddingRequest::from_json(text.as_bytes())?;
@@ -187,7 +189,9 @@ pub unsafe extern "C" fn mr_runtime_embeddings(
         // SAFETY: the contract of the header: the bytes are there.
         let request = unsafe { input("request", request, request_len) }?;
         // SAFETY: the contract of the header: NULL or a struct of the size that it says.
-        let options = request_options(&unsafe { options::read(options) }?)?;
+        let options = unsafe { options::read(options) }?;
+        // SAFETY: the contract of the header: the texts' bytes are there.
+        let options = unsafe { request_options(&options) }?;
         Ok(runtime.embeddings_with(EmbeddingRequest::from_json(request.as_bytes())?, options)?)
     };
     // SAFETY: the contract of the header.

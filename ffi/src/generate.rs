@@ -17,13 +17,32 @@ use crate::status::{MR_OK, mr_status};
 use crate::stream::Answer;
 use crate::text::{input, mr_text};
 
-pub(crate) fn request_options(given: &mr_request_options) -> Result<RequestOptions, Failure> {
+/// What the options of a request say.
+///
+/// # Safety
+/// The text fields of `given` point to the bytes that they say.
+pub(crate) unsafe fn request_options(given: &mr_request_options) -> Result<RequestOptions, Failure> {
     options::reserved(given.reserved)?;
-    let options = RequestOptions::default().priority(given.priority);
-    Ok(match given.timeout_ms {
-        0 => options,
-        ms => options.timeout(Duration::from_millis(ms)),
-    })
+    options::reserved(given.reserved2)?;
+    let mut options = RequestOptions::default().priority(given.priority);
+    if given.timeout_ms != 0 {
+        options = options.timeout(Duration::from_millis(given.timeout_ms));
+    }
+    // SAFETY: forwarded.
+    let principal = unsafe { input("principal", given.principal, given.principal_len) }?;
+    if !principal.is_empty() {
+        options = options.principal(principal);
+    }
+    // SAFETY: forwarded.
+    let entity = unsafe { input("entity", given.entity, given.entity_len) }?;
+    if !entity.is_empty() {
+        options = options.entity(entity);
+    }
+    match given.lifecycle {
+        0 => Ok(options),
+        1 => Ok(options.lifecycle(true)),
+        other => Err(Failure::argument("lifecycle", format!("is {other}; accepted: 0 and 1"))),
+    }
 }
 
 /// Answers a chat request, all at once.
@@ -54,7 +73,9 @@ pub unsafe extern "C" fn mr_runtime_chat(
         // SAFETY: the contract of the header: the bytes are there.
         let request = unsafe { input("request", request, request_len) }?;
         // SAFETY: the contract of the header: NULL or a struct of the size that it says.
-        let options = request_options(&unsafe { options::read(options) }?)?;
+        let options = unsafe { options::read(options) }?;
+        // SAFETY: the contract of the header: the texts' bytes are there.
+        let options = unsafe { request_options(&options) }?;
         Ok(runtime.chat_with(ChatRequest::from_json(request.as_bytes())?, options)?)
     };
     // SAFETY: the contract of the header.
@@ -87,7 +108,9 @@ pub unsafe extern "C" fn mr_runtime_complete(
         // SAFETY: the contract of the header: the bytes are there.
         let request = unsafe { input("request", request, request_len) }?;
         // SAFETY: the contract of the header: NULL or a struct of the size that it says.
-        let options = request_options(&unsafe { options::read(options) }?)?;
+        let options = unsafe { options::read(options) }?;
+        // SAFETY: the contract of the header: the texts' bytes are there.
+        let options = unsafe { request_options(&options) }?;
         Ok(runtime.complete_with(CompletionRequest::from_json(request.as_bytes())?, options)?)
     };
     // SAFETY: the contract of the header.
@@ -124,7 +147,9 @@ unsafe fn submit(
         // SAFETY: forwarded.
         let text = unsafe { input("request_json", given.text, given.len) }?;
         // SAFETY: forwarded.
-        let options = request_options(&unsafe { options::read(given.options) }?)?;
+        let options = unsafe { options::read(given.options) }?;
+        // SAFETY: the contract of the header: the texts' bytes are there.
+        let options = unsafe { request_options(&options) }?;
         // SAFETY: forwarded.
         let out = unsafe { Out::new("request", given.request) }?;
         let answer = begin(&handle.runtime, text, options)?;

@@ -18,6 +18,7 @@ pub mod error;
 pub mod event;
 pub mod generate;
 pub mod handle;
+pub mod manage;
 pub mod options;
 pub mod request;
 pub mod runtime;

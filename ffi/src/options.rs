@@ -1,8 +1,9 @@
 //! Option structs that can grow: the caller says how large its struct is, what it does not know is zero.
 
-use std::ffi::c_char;
+use std::ffi::{c_char, c_void};
 
 use crate::boundary::{Failure, guard_or};
+use crate::callback::{mr_clock_callback, mr_lifecycle_callback, mr_user_data_free};
 use crate::status::{MR_E_INVALID_ARGUMENT, MR_E_UNSUPPORTED, MR_OK, mr_status};
 use runtime::{Error, ErrorKind};
 
@@ -64,6 +65,27 @@ pub struct mr_runtime_options {
     /// The most bytes that all models of the runtime take together, weights, caches and scratch; 0: no
     /// limit.
     pub memory_budget: u64,
+    /// The SQLite file that keeps registered models, updates, retirements and usage, UTF-8; several processes may have it
+    /// open. NULL: they are kept in memory, and of usage only that of endpoints by the token.
+    pub database: *const c_char,
+    /// Bytes in database.
+    pub database_len: usize,
+    /// Facts about models and their retirements, TOML in UTF-8, laid over the built-in ones; NULL: those alone.
+    pub catalog: *const c_char,
+    /// Bytes in catalog.
+    pub catalog_len: usize,
+    /// Tells the time; NULL: the system's clock.
+    pub clock: mr_clock_callback,
+    /// The first argument of clock.
+    pub clock_data: *mut c_void,
+    /// Frees clock_data when the runtime has ended, or when it could not be made; NULL: nobody does.
+    pub clock_data_free: mr_user_data_free,
+    /// Hears what is new about the life of models; NULL: nobody.
+    pub on_lifecycle: mr_lifecycle_callback,
+    /// The first argument of on_lifecycle.
+    pub lifecycle_data: *mut c_void,
+    /// Frees lifecycle_data when the runtime has ended, or when it could not be made; NULL: nobody does.
+    pub lifecycle_data_free: mr_user_data_free,
 }
 
 /// Options of an endpoint. Begin with MR_SERVE_OPTIONS_INIT or mr_serve_options_init; zero is the default.
@@ -132,6 +154,18 @@ pub struct mr_request_options {
     /// Milliseconds after which the answer is no longer wanted and the request ends with
     /// MR_E_DEADLINE_EXCEEDED; 0: never.
     pub timeout_ms: u64,
+    /// Who asks, UTF-8: whom limits, fairness, usage and retirements know the request by. NULL: the request's "user".
+    pub principal: *const c_char,
+    /// Bytes in principal.
+    pub principal_len: usize,
+    /// The served entity that is to answer, UTF-8; NULL: the endpoint's shares of traffic decide.
+    pub entity: *const c_char,
+    /// Bytes in entity.
+    pub entity_len: usize,
+    /// 1: the response says what is known about the life of the model ("x_lifecycle"); 0: it does not.
+    pub lifecycle: i32,
+    /// Must be 0.
+    pub reserved2: u32,
 }
 
 /// A struct of plain numbers and pointers that begins with its size and for which all zero bytes are the default.
@@ -162,7 +196,21 @@ macro_rules! options_layout {
     };
 }
 
-options_layout!(mr_runtime_options[..=16], 0 struct_size: usize, 8 memory_budget: u64);
+options_layout!(
+    mr_runtime_options[16, ..=96],
+    0 struct_size: usize,
+    8 memory_budget: u64,
+    16 database: *const c_char,
+    24 database_len: usize,
+    32 catalog: *const c_char,
+    40 catalog_len: usize,
+    48 clock: mr_clock_callback,
+    56 clock_data: *mut c_void,
+    64 clock_data_free: mr_user_data_free,
+    72 on_lifecycle: mr_lifecycle_callback,
+    80 lifecycle_data: *mut c_void,
+    88 lifecycle_data_free: mr_user_data_free,
+);
 options_layout!(
     mr_serve_options[80, ..=120],
     0 struct_size: usize,
@@ -187,7 +235,19 @@ options_layout!(
     104 affinity: *const u32,
     112 affinity_len: usize,
 );
-options_layout!(mr_request_options[..=24], 0 struct_size: usize, 8 priority: i32, 12 reserved: u32, 16 timeout_ms: u64);
+options_layout!(
+    mr_request_options[24, ..=64],
+    0 struct_size: usize,
+    8 priority: i32,
+    12 reserved: u32,
+    16 timeout_ms: u64,
+    24 principal: *const c_char,
+    32 principal_len: usize,
+    40 entity: *const c_char,
+    48 entity_len: usize,
+    56 lifecycle: i32,
+    60 reserved2: u32,
+);
 
 /// Reads the caller's options; NULL means all defaults. A newer caller's fields that this library does not know are
 /// accepted only while they are zero.
@@ -314,8 +374,9 @@ mod tests {
     }
 
     fn read_newer(added: u64) -> Result<mr_request_options, Failure> {
-        let known =
-            mr_request_options { struct_size: size_of::<Newer>(), priority: -3, reserved: 0, timeout_ms: 9 };
+        // SAFETY: NULL is the default.
+        let mut known = unsafe { read::<mr_request_options>(std::ptr::null()) }.unwrap();
+        (known.struct_size, known.priority, known.timeout_ms) = (size_of::<Newer>(), -3, 9);
         let newer = Newer { known, added };
         // SAFETY: the struct says its own size.
         unsafe { read((&raw const newer).cast::<mr_request_options>()) }
@@ -326,9 +387,10 @@ mod tests {
         // SAFETY: NULL, and structs that have at least the bytes that they say, or fewer bytes than are known.
         unsafe {
             assert_eq!(read::<mr_request_options>(std::ptr::null()).unwrap().timeout_ms, 0);
-            let mut options = mr_request_options { struct_size: 24, priority: 5, reserved: 0, timeout_ms: 7 };
+            let mut options = read::<mr_request_options>(std::ptr::null()).unwrap();
+            (options.struct_size, options.priority, options.timeout_ms) = (24, 5, 7);
             assert_eq!(read(&raw const options).unwrap().priority, 5);
-            for size in [0, 1, 8, 23, 4097, usize::MAX] {
+            for size in [0, 1, 8, 23, 25, 63, 4097, usize::MAX] {
                 options.struct_size = size;
                 assert_eq!(read(&raw const options).err().unwrap().status, MR_E_INVALID_ARGUMENT);
                 assert_eq!(mr_request_options_init(&raw mut options, size), MR_E_INVALID_ARGUMENT);

@@ -5,6 +5,8 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use ::runtime::catalog::Catalog;
+use ::runtime::runtime::RuntimeBuilder;
 use ::runtime::weights::{LoadPhase, LoadProgress};
 use ::runtime::{Error, ModelRuntime};
 use parking_lot::Mutex;
@@ -12,8 +14,8 @@ use serde::Serialize;
 
 use crate::boundary::{Failure, Out, guard, guard_or};
 use crate::callback::{
-    EventCallback, MR_PHASE_DIGEST, MR_PHASE_OTHER, MR_PHASE_WEIGHTS, ProgressCallback, UserData,
-    mr_progress_callback, mr_user_data_free,
+    EventCallback, HostClock, LifecycleCallback, MR_PHASE_DIGEST, MR_PHASE_OTHER, MR_PHASE_WEIGHTS,
+    ProgressCallback, UserData, mr_progress_callback, mr_user_data_free,
 };
 use crate::dispatch::{Dispatcher, Pushed};
 use crate::error::mr_error;
@@ -89,6 +91,39 @@ pub(crate) unsafe fn owned(runtime: *const mr_runtime) -> Result<Arc<RuntimeHand
     unsafe { handle::from_shared(runtime.cast_mut()) }.ok_or_else(|| Failure::argument("runtime", "is NULL"))
 }
 
+/// What the options of a runtime say. The host's data has an owner from the first line on.
+///
+/// # Safety
+/// The text fields of `given` point to the bytes that they say.
+unsafe fn builder(given: &mr_runtime_options) -> Result<RuntimeBuilder, Failure> {
+    let clock = HostClock::new(given.clock, UserData::new(given.clock_data, given.clock_data_free));
+    let data = UserData::new(given.lifecycle_data, given.lifecycle_data_free);
+    let listener = LifecycleCallback::new(given.on_lifecycle, data);
+    let mut builder = ModelRuntime::builder();
+    if given.memory_budget != 0 {
+        builder = builder.memory_budget(given.memory_budget);
+    }
+    // SAFETY: forwarded.
+    let database = unsafe { input("database", given.database, given.database_len) }?;
+    if !database.is_empty() {
+        builder = builder.database(database);
+    }
+    // SAFETY: forwarded.
+    let catalog = unsafe { input("catalog", given.catalog, given.catalog_len) }?;
+    if !catalog.is_empty() {
+        let laid_over = Catalog::builtin().and_then(|builtin| builtin.with_toml(catalog));
+        builder = builder.catalog(laid_over.map_err(Error::from)?);
+    }
+    if let Some(clock) = clock {
+        builder = builder.clock(Arc::new(clock));
+    }
+    if let Some(listener) = listener {
+        // An event is plain data: it can be printed.
+        builder = builder.on_lifecycle(move |event| listener.call(&print(event).unwrap_or_default()));
+    }
+    Ok(builder)
+}
+
 /// The body of the functions that give JSON about a runtime.
 ///
 /// # Safety
@@ -118,10 +153,12 @@ pub(crate) unsafe fn report<T: Serialize>(
 /// @param options (in) NULL: the defaults.
 /// @param runtime (out) Receives one reference, given back with mr_runtime_release.
 /// @param error (out) Receives an owned error on failure; NULL if it is not wanted.
-/// @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_UNSUPPORTED: an option that this version does not know.
+/// @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_UNSUPPORTED: an option that this version does not know;
+///   MR_E_INVALID_REQUEST: a catalog that is none; MR_E_NOT_FOUND, MR_E_CONFLICT, MR_E_OVERLOADED or MR_E_IO: a database
+///   that cannot be opened (no such folder; another program's or a newer library's; locked; the disk).
 ///
 /// Thread safety: any thread, concurrently.
-/// Blocking: never.
+/// Blocking: while the database is opened.
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mr_runtime_new(
@@ -134,10 +171,8 @@ pub unsafe extern "C" fn mr_runtime_new(
         let options = unsafe { options::read(options) }?;
         // SAFETY: the contract of the header: NULL or memory for a pointer.
         let out = unsafe { Out::new("runtime", runtime) }?;
-        let mut builder = ModelRuntime::builder();
-        if options.memory_budget != 0 {
-            builder = builder.memory_budget(options.memory_budget);
-        }
+        // SAFETY: the contract of the header: the texts' bytes are there.
+        let builder = unsafe { builder(&options) }?;
         let handle = RuntimeHandle { dispatcher: Mutex::new(None), runtime: builder.build()? };
         out.set(handle::into_shared(Arc::new(handle)));
         Ok(MR_OK)

@@ -15,6 +15,7 @@ const SOURCES: &[&str] = &[
     "options",
     "runtime",
     "adapters",
+    "manage",
     "generate",
     "request",
     "embeddings",

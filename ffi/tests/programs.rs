@@ -46,7 +46,7 @@ fn program(name: &str, how: &How) {
         _ => Command::new(&program),
     };
     let model = match name {
-        "adapters" => manifest(".."),
+        "adapters" | "management" => manifest(".."),
         "embeddings" => manifest("../tests/data/tiny"),
         _ => model(),
     };
@@ -163,4 +163,19 @@ fn the_static_library_links() {
         .arg(library().archive());
     run(compiler.args(["-lpthread", "-ldl", "-lm", "-lgcc_s", "-o"]).arg(&program));
     run(Command::new(Path::new(&program)).env_clear());
+}
+
+#[test]
+fn management() {
+    program("management", &How::Plain);
+}
+
+#[test]
+fn management_sanitized() {
+    program("management", &How::Sanitized);
+}
+
+#[test]
+fn management_under_valgrind() {
+    program("management", &How::Valgrind);
 }

@@ -107,7 +107,7 @@ impl EmbeddingEngine {
 
     /// Checks a request, makes room for its vectors and counts it into the queue.
     fn admit(&self, request: &Request) -> Result<Vectors> {
-        if self.shared.door.is_closed() {
+        if self.shared.door.is_closed() || self.shared.door.is_draining() {
             return Err(shutting_down());
         }
         self.check(request)?;
@@ -116,6 +116,12 @@ impl EmbeddingEngine {
             let most = self.options.max_queue;
             let message = format!("the queue is full: {most} requests wait, at most {most} may; retry later");
             return Err(Error::new(ErrorKind::Overloaded, message));
+        }
+        if self.shared.door.is_draining() {
+            // Its thread may have seen somebody waiting and waits for a message.
+            self.shared.door.leave(1);
+            self.mailbox.send(Message::Wake);
+            return Err(shutting_down());
         }
         Ok(vectors)
     }
@@ -167,6 +173,18 @@ impl EmbeddingEngine {
         stats.queued = self.shared.door.waiting();
         stats.refused = self.shared.door.refused();
         stats
+    }
+
+    /// Takes no more requests: they are refused as after a [shutdown](Self::shutdown). Those that it has are served to their
+    /// end; then the thread ends by itself and gives the embedder back.
+    pub fn drain(&self) {
+        self.shared.door.drain();
+        self.mailbox.send(Message::Wake);
+    }
+
+    /// Whether it was drained or shut down, and its thread has ended.
+    pub fn is_over(&self) -> bool {
+        self.mailbox.has_ended()
     }
 
     /// Ends every request with [`ErrorKind::ShuttingDown`] and joins the thread, unless called on it. Later submissions

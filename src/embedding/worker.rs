@@ -115,6 +115,9 @@ impl Worker {
                 self.entrance.withdraw();
                 // A cancel may have ended what was left.
                 self.settle();
+                if self.shared.door.is_drained() {
+                    break;
+                }
                 match self.receiver.recv() {
                     Ok(message) => self.receive(message),
                     // Nobody can ever submit again.

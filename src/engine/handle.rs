@@ -103,7 +103,7 @@ impl Engine {
 
     /// Checks a request and counts it into the queue.
     fn admit(&self, request: &Request) -> Result<()> {
-        if self.shared.door.is_closed() {
+        if self.shared.door.is_closed() || self.shared.door.is_draining() {
             return Err(shutting_down());
         }
         check(request, &self.options)?;
@@ -125,6 +125,12 @@ impl Engine {
         if !self.shared.door.enter(self.options.max_queue) {
             return Err(queue_full(&self.options));
         }
+        if self.shared.door.is_draining() {
+            // Its thread may have seen somebody waiting and waits for a message.
+            self.shared.door.leave(1);
+            self.mailbox.send(Message::Wake);
+            return Err(shutting_down());
+        }
         Ok(())
     }
 
@@ -140,6 +146,18 @@ impl Engine {
         stats.queued += self.shared.door.waiting();
         stats.refused = self.shared.door.refused();
         stats
+    }
+
+    /// Takes no more requests: they are refused as after a [shutdown](Self::shutdown). Those that it has are served to their
+    /// end; then the thread ends by itself and gives the executor back.
+    pub fn drain(&self) {
+        self.shared.door.drain();
+        self.mailbox.send(Message::Wake);
+    }
+
+    /// Whether it was drained or shut down, and its thread has ended.
+    pub fn is_over(&self) -> bool {
+        self.mailbox.has_ended()
     }
 
     /// Ends every request with [`ErrorKind::ShuttingDown`] and joins the thread, unless called on it. Later submissions

@@ -129,6 +129,9 @@ impl Worker {
             } else {
                 self.entrance.withdraw();
                 self.publish();
+                if self.shared.door.is_drained() {
+                    break;
+                }
                 match self.receiver.recv() {
                     Ok(message) => self.receive(message),
                     // Nobody can ever submit again.

@@ -158,6 +158,11 @@ impl Timeline {
         self.standing(subject, offering, now)?.plan.as_ref()
     }
 
+    /// Whether anything was ever recorded of a subject in an offering.
+    pub fn is_known(&self, subject: &Subject, offering: Offering) -> bool {
+        self.track(subject, offering).is_some()
+    }
+
     /// The subjects whose retirement from `offering` was announced at `now`, in the order of the announcements; those of a
     /// catalog come first, in the catalog's order if the time is the same.
     pub fn retirements(&self, offering: Offering, now: Timestamp) -> Vec<&Subject> {

@@ -33,7 +33,6 @@ const UNSUPPORTED: &[&str] = &[
     "prompt_cache_key",
     "prompt_cache_retention",
     "safety_identifier",
-    "usage_context",
     "extra_params",
 ];
 

@@ -11,8 +11,7 @@ use crate::error::{Error, Result};
 pub const MAX_LOGPROBS: u8 = 5;
 
 /// Fields of the API that are refused for now unless their value asks for nothing.
-const UNSUPPORTED: &[&str] =
-    &["n", "best_of", "suffix", "use_raw_prompt", "error_behavior", "usage_context", "extra_params"];
+const UNSUPPORTED: &[&str] = &["n", "best_of", "suffix", "use_raw_prompt", "error_behavior", "extra_params"];
 
 /// A request for the continuation of a text.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]

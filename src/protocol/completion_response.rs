@@ -23,6 +23,9 @@ pub struct CompletionResponse {
     pub choices: Vec<CompletionChoice>,
     /// What it took.
     pub usage: Usage,
+    /// What is known about the life of the model, when it was asked for and there is anything to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x_lifecycle: Option<serde_json::Value>,
 }
 
 /// The constant `object` of a [`CompletionResponse`] and of a [`CompletionChunk`].
@@ -82,6 +85,9 @@ pub struct CompletionChunk {
     /// Not there unless `stream_options.include_usage` asked for it; then null in all chunks but the last.
     #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "present")]
     pub usage: Option<Option<Usage>>,
+    /// What is known about the life of the model, when it was asked for and there is anything to say; only in the last chunk of the choice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x_lifecycle: Option<serde_json::Value>,
 }
 
 /// What is new in a continuation.

@@ -1,10 +1,10 @@
 //! The embedding request.
 
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::json::{self, Path};
-use super::options::read_token_ids;
+use super::options::{read_token_ids, read_usage_context};
 use crate::error::{Error, Result};
 
 /// A request for the vectors of texts.
@@ -40,6 +40,12 @@ pub struct EmbeddingRequest {
     /// How a text's rows become its vector; as the model has it by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pooling: Option<PoolingMode>,
+    /// The caller's own name for the request; opaque.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub client_request_id: Option<String>,
+    /// What the caller wants to find with the request in the ledger: names and texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage_context: Option<Map<String, Value>>,
 }
 
 /// What to embed.
@@ -218,11 +224,13 @@ impl EmbeddingRequest {
                 "model" => model = Some(json::string(path, value)?),
                 "input" => input = Some(read_input(path, value)?),
                 "encoding_format" | "dimensions" | "user" | "instruction" | "prompt_name" | "normalize"
-                | "truncate" | "pooling"
+                | "truncate" | "pooling" | "client_request_id" | "usage_context"
                     if value.is_null() => {}
                 "encoding_format" => request.encoding_format = word(path, value, "\"float\" or \"base64\"")?,
                 "dimensions" => request.dimensions = Some(json::unsigned(path, &value, 1, u32::MAX)?),
                 "user" => request.user = Some(json::string(path, value)?),
+                "client_request_id" => request.client_request_id = Some(json::string(path, value)?),
+                "usage_context" => request.usage_context = Some(read_usage_context(path, value)?),
                 "instruction" => request.instruction = Some(json::string(path, value)?),
                 "prompt_name" => request.prompt_name = Some(json::string(path, value)?),
                 "normalize" => request.normalize = word(path, value, "\"model\", \"none\" or \"l2\"")?,

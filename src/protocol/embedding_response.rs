@@ -21,6 +21,9 @@ pub struct EmbeddingResponse {
     pub normalize: Normalize,
     /// How rows of tokens became vectors.
     pub pooling: PoolingMode,
+    /// What is known about the life of the model, when it was asked for and there is anything to say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x_lifecycle: Option<serde_json::Value>,
 }
 
 /// `list`.
@@ -109,6 +112,7 @@ mod tests {
             usage: EmbeddingUsage { prompt_tokens: 6, total_tokens: 6 },
             normalize: Normalize::None,
             pooling: PoolingMode::Cls,
+            x_lifecycle: None,
         };
         let printed = serde_json::to_string(&response).unwrap();
         assert_eq!(

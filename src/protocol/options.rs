@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::json::{self, Path};
 use crate::error::{Error, Result};
@@ -74,6 +74,9 @@ pub struct GenerationOptions {
     /// The caller's own name for the request; opaque.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub client_request_id: Option<String>,
+    /// What the caller wants to find with the request in the ledger: names and texts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub usage_context: Option<Map<String, Value>>,
 }
 
 /// Details of streaming.
@@ -113,6 +116,7 @@ impl GenerationOptions {
                 | "stream_options"
                 | "user"
                 | "client_request_id"
+                | "usage_context"
         );
         if !known {
             return Ok(Some(value));
@@ -140,7 +144,8 @@ impl GenerationOptions {
             "stream" => self.stream = json::boolean(path, &value)?,
             "stream_options" => self.stream_options = Some(read_stream_options(path, value)?),
             "user" => self.user = Some(json::string(path, value)?),
-            _ => self.client_request_id = Some(json::string(path, value)?),
+            "client_request_id" => self.client_request_id = Some(json::string(path, value)?),
+            _ => self.usage_context = Some(read_usage_context(path, value)?),
         }
         Ok(None)
     }
@@ -249,6 +254,17 @@ pub(crate) fn read_token_ids(path: &Path<'_>, value: Value) -> Result<Vec<u32>> 
     }
 }
 
+/// A map of texts.
+pub(super) fn read_usage_context(path: &Path<'_>, value: Value) -> Result<Map<String, Value>> {
+    let Value::Object(map) = value else { return Err(json::wrong(path, "an object of strings", &value)) };
+    for (key, value) in &map {
+        if !value.is_string() {
+            return Err(json::wrong(&Path::Key(path, key), "a string", value));
+        }
+    }
+    Ok(map)
+}
+
 fn read_stream_options(path: &Path<'_>, value: Value) -> Result<StreamOptions> {
     let mut options = StreamOptions::default();
     for (key, value) in json::object(path, value)? {
@@ -294,7 +310,7 @@ pub(crate) fn refuse(path: &Path<'_>, key: &str, value: &Value, names: &[&str]) 
             matches!(items.as_slice(), [Value::String(one)] if one == "text")
         }
         ("store", Value::Bool(store)) => !store,
-        ("metadata" | "usage_context" | "extra_params", Value::Object(map)) => map.is_empty(),
+        ("metadata" | "extra_params", Value::Object(map)) => map.is_empty(),
         ("service_tier", Value::String(tier)) => tier == "auto",
         ("suffix", Value::String(suffix)) => suffix.is_empty(),
         ("error_behavior", Value::String(behavior)) => behavior == "error",

@@ -4,7 +4,7 @@
 use proptest::collection::{btree_map, vec};
 use proptest::option;
 use proptest::prelude::*;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::chat_response::*;
 use super::completion_response::*;
@@ -352,6 +352,7 @@ fn chat_response_prints_as_published() {
             finish_reason: FinishReason::Stop,
         }],
         usage: Usage::new(9, 1, 4),
+        x_lifecycle: None,
     };
     let printed = serde_json::to_string(&response).unwrap();
     assert_eq!(
@@ -381,6 +382,7 @@ fn chat_chunks_print_as_published() {
             finish_reason: None,
         }],
         usage: None,
+        x_lifecycle: None,
     };
     let head = r#"{"id":"chatcmpl-1","object":"chat.completion.chunk","created":7,"model":"m","choices":"#;
     let first =
@@ -429,6 +431,7 @@ fn completions_print_as_published() {
             finish_reason: FinishReason::Length,
         }],
         usage: Usage::new(1, 1, 0),
+        x_lifecycle: None,
     };
     let head = r#"{"id":"cmpl-1","object":"text_completion","created":7,"model":"m","choices":"#;
     let usage = r#"{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"prompt_tokens_details":{"cached_tokens":0}}"#;
@@ -451,6 +454,7 @@ fn completions_print_as_published() {
             finish_reason: None,
         }],
         usage: Some(None),
+        x_lifecycle: None,
     };
     let expected =
         format!(r#"{head}[{{"text":"a","index":0,"logprobs":null,"finish_reason":null}}],"usage":null}}"#);
@@ -497,6 +501,7 @@ fn options() -> impl Strategy<Value = GenerationOptions> {
         stream: rest.5.is_some(),
         stream_options: rest.5.flatten().map(|include_usage| StreamOptions { include_usage }),
         user: rest.6,
+        usage_context: rest.7.as_ref().map(|text| Map::from_iter([(text.clone(), text.as_str().into())])),
         client_request_id: rest.7,
     })
 }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use super::adapters::LoadedAdapter;
+use super::meter::{Meter, Used, phases};
 use super::stop::StopMatcher;
 use crate::engine::{FinishReason, Flow, Outcome, SampledToken, Sink, Timings};
 use crate::error::{Error, ErrorKind, Result};
@@ -130,9 +131,25 @@ impl Answer {
     }
 }
 
+/// The end of an answer, on its way to those who wait for it: they hear of it when this is dropped.
+struct Ending {
+    answer: Arc<Answer>,
+    end: Option<Result<End>>,
+}
+
+impl Drop for Ending {
+    /// Nobody waits for ever: what goes away without an end (a defect) ends the answer with an error.
+    fn drop(&mut self) {
+        let lost = || Err(Error::new(ErrorKind::Internal, "the engine lost the request"));
+        let end = self.end.take().unwrap_or_else(lost);
+        self.answer.update(|state| state.end = Some(end));
+    }
+}
+
 /// The engine's side of an answer: tokens become text.
 pub(super) struct TextSink {
-    answer: Arc<Answer>,
+    ending: Ending,
+    meter: Meter,
     decoder: StreamDecoder,
     stops: StopMatcher,
     keep_tokens: bool,
@@ -151,15 +168,27 @@ impl TextSink {
         stops: Vec<String>,
         keep_tokens: bool,
         adapter: Option<Arc<LoadedAdapter>>,
+        meter: Meter,
     ) -> Self {
         let stops = StopMatcher::new(stops);
-        Self { answer, decoder, stops, keep_tokens, held: Vec::new(), tokens: 0, stopped: false, adapter }
+        let ending = Ending { answer, end: None };
+        Self {
+            ending,
+            meter,
+            decoder,
+            stops,
+            keep_tokens,
+            held: Vec::new(),
+            tokens: 0,
+            stopped: false,
+            adapter,
+        }
     }
 
     /// Shows text, together with the tokens that became part of it.
     fn publish(&mut self, text: String) {
         let tokens = std::mem::take(&mut self.held);
-        self.answer.update(|state| {
+        self.ending.answer.update(|state| {
             state.whole.text.push_str(&text);
             state.whole.tokens.extend(tokens.iter().cloned());
             state.unread.push_back(Piece { text, tokens });
@@ -197,19 +226,20 @@ impl Sink for TextSink {
         }
         // Before anybody hears of the end: by then its memory is given back.
         self.adapter = None;
-        let tokens = self.tokens;
-        let end = outcome.result.map(|reason| End { reason, tokens, timings: outcome.timings });
-        self.answer.update(|state| state.end = Some(end));
-    }
-}
-
-impl Drop for TextSink {
-    /// Nobody waits for ever: a sink that goes away without its end (a defect) ends the answer with an error.
-    fn drop(&mut self) {
-        self.answer.update(|state| {
-            let lost = || Err(Error::new(ErrorKind::Internal, "the engine lost the request"));
-            state.end.get_or_insert_with(lost);
-        });
+        let Self { mut ending, meter, tokens, .. } = *self;
+        let Outcome { result, timings } = outcome;
+        let end = result.map(|reason| End { reason, tokens, timings });
+        let reason = end.as_ref().map(|end| crate::protocol::FinishReason::from(end.reason).as_str());
+        let used = Used {
+            outcome: reason,
+            cached_tokens: timings.cached_tokens as u64,
+            output_tokens: tokens as u64,
+            phases: phases(timings.submitted, timings.started, timings.first_token, timings.finished),
+        };
+        // The end goes along; it is told when the record is written.
+        let told = end.clone();
+        ending.end = Some(told);
+        meter.end(used, ending);
     }
 }
 

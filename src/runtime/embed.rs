@@ -3,6 +3,7 @@
 use super::ModelRuntime;
 use super::embedding::{EmbedOptions, Embeddings, PendingEmbeddings};
 use super::options::RequestOptions;
+use crate::catalog::Task;
 #[cfg(doc)]
 use crate::error::ErrorKind;
 use crate::error::Result;
@@ -48,8 +49,10 @@ impl ModelRuntime {
         inputs: impl Into<EmbeddingInput>,
         options: EmbedOptions,
     ) -> Result<PendingEmbeddings> {
-        let endpoint = self.inner.endpoints.embedding(endpoint)?;
-        endpoint.submit(&inputs.into(), &options, self.inner.clock.as_ref())
+        let input = inputs.into();
+        self.answered(endpoint, Task::Embedding, &options.request, None, |admitted| {
+            admitted.entity.served.embedding()?.submit(self, admitted, &input, &options)
+        })
     }
 
     /// Answers an embedding request in the OpenAI shape.

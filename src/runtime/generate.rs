@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::ModelRuntime;
+use super::admission::Admitted;
 use super::answer::{Answer, TextSink};
-use super::endpoint::Endpoint;
+use super::generation::GenerationEntity;
+use super::meter::Use;
 use super::options::RequestOptions;
 use super::response::ResponseStream;
 use super::shape::{Chat, Completion, Identity, Shape};
@@ -15,26 +18,29 @@ use crate::chat::TemplateInput;
 use crate::clock::Clock;
 use crate::engine::{Request, SamplingParams};
 use crate::error::{Error, ErrorKind, Result};
-use crate::fairness::CallerId;
+use crate::metering::limits::Output;
 use crate::protocol::{ChatRequest, CompletionRequest, GenerationOptions, Prompt};
 use crate::tokenizer::{AddSpecial, StreamDecoder};
 
 /// What the runtime adds to a request.
 pub(super) struct Submission<'a> {
+    pub(super) runtime: &'a ModelRuntime,
+    pub(super) admitted: &'a Admitted,
     pub(super) id: String,
     /// Decides the draws of a request without a seed of its own.
     pub(super) seed: u64,
-    pub(super) clock: &'a dyn Clock,
-    pub(super) options: RequestOptions,
+    pub(super) options: &'a RequestOptions,
+    /// Whether the answer is wanted chunk by chunk.
+    pub(super) streaming: bool,
 }
 
 /// Renders the conversation and submits it.
 pub(super) fn chat(
-    endpoint: &Arc<Endpoint>,
+    entity: &Arc<GenerationEntity>,
     request: &ChatRequest,
     submission: Submission<'_>,
 ) -> Result<ResponseStream<Chat>> {
-    let template = endpoint.template()?;
+    let template = entity.template()?;
     let messages: Vec<Value> = request
         .messages
         .iter()
@@ -45,26 +51,26 @@ pub(super) fn chat(
         tools: None,
         add_generation_prompt: true,
         variables: &serde_json::Map::new(),
-        now: submission.clock.wall(),
+        now: submission.admitted.at,
     })?;
     // The template has written the special tokens already.
-    let prompt = endpoint.tokenizer().encode(&text, AddSpecial::No)?;
+    let prompt = entity.tokenizer().encode(&text, AddSpecial::No)?;
     let logprobs = request.logprobs.then(|| request.top_logprobs.unwrap_or(0));
-    let shape = Chat { logprobs: logprobs.map(|_| Arc::clone(endpoint.tokenizer())) };
-    submit(endpoint, prompt, &request.options, logprobs, shape, submission)
+    let shape = Chat { logprobs: logprobs.map(|_| Arc::clone(entity.tokenizer())) };
+    submit(entity, prompt, &request.options, logprobs, shape, submission)
 }
 
 /// Submits a text or token ids to be continued.
 pub(super) fn completion(
-    endpoint: &Arc<Endpoint>,
+    entity: &Arc<GenerationEntity>,
     request: &CompletionRequest,
     submission: Submission<'_>,
 ) -> Result<ResponseStream<Completion>> {
-    let tokenizer = endpoint.tokenizer();
+    let tokenizer = entity.tokenizer();
     let (prompt, text) = match &request.prompt {
         Prompt::Text(text) => (tokenizer.encode(text, AddSpecial::Yes)?, text.clone()),
         Prompt::Tokens(tokens) => {
-            let vocab = endpoint.info().vocab_size;
+            let vocab = entity.info().vocab_size;
             if let Some(at) = tokens.iter().position(|&id| id as usize >= vocab) {
                 let message =
                     format!("prompt[{at}] is {}; the vocabulary has ids 0 to {}", tokens[at], vocab - 1);
@@ -78,54 +84,76 @@ pub(super) fn completion(
         logprobs: request.logprobs.map(|_| Arc::clone(tokenizer)),
         echo: request.echo.then_some(text),
     };
-    submit(endpoint, prompt, &request.options, request.logprobs, shape, submission)
+    submit(entity, prompt, &request.options, request.logprobs, shape, submission)
 }
 
 fn submit<S: Shape>(
-    endpoint: &Arc<Endpoint>,
+    entity: &Arc<GenerationEntity>,
     prompt: Vec<u32>,
     options: &GenerationOptions,
     logprobs: Option<u8>,
     shape: S,
     submission: Submission<'_>,
 ) -> Result<ResponseStream<S>> {
-    let Submission { id, seed, clock, options: RequestOptions { priority, timeout, .. } } = submission;
+    let Submission { runtime, admitted, id, seed, options: asked, streaming } = submission;
+    let clock = runtime.clock();
     let adapter = match &options.adapter {
-        Some(name) => Some(endpoint.adapters().find(&endpoint.info().name, name)?),
+        Some(name) => Some(entity.adapters().find(&entity.info().name, name)?),
         None => None,
     };
-    let max_tokens = max_tokens(endpoint, prompt.len(), options.max_tokens)?;
+    let base = &entity.info().version;
+    let version = adapter.as_ref().map_or_else(|| base.clone(), |adapter| adapter.version(base));
+    let max_tokens = max_tokens(entity, prompt.len(), options.max_tokens)?;
+    let output = match options.max_tokens {
+        Some(_) => Output::AtMost(max_tokens as u64),
+        None => Output::UpTo(max_tokens as u64),
+    };
+    let sampling = sampling(entity, options, logprobs, seed)?;
+    // Dropped with the sink of a request that the engine does not take: then all of it is credited.
+    let meter = runtime.meter(
+        admitted,
+        Use {
+            id: id.clone(),
+            client_request_id: options.client_request_id.clone(),
+            usage_context: options.usage_context.clone(),
+            version: Some(version.clone()),
+            input_tokens: prompt.len() as u64,
+            output,
+            streaming,
+        },
+    )?;
     let identity = Identity {
         id,
-        created: clock.wall().as_second(),
-        version: adapter.as_ref().map_or(&endpoint.info().version, |of| &of.info.version).clone(),
+        created: admitted.at.as_second(),
+        version,
         prompt_tokens: prompt.len(),
         include_usage: options.stream_options.is_some_and(|stream| stream.include_usage),
+        lifecycle: admitted.lifecycle.clone(),
     };
     let request = Request {
         prompt,
         adapter: adapter.as_ref().map_or(AdapterId::BASE, |adapter| adapter.id),
         max_tokens,
-        stop_tokens: endpoint.stop_tokens().iter().chain(&options.stop_token_ids).copied().collect(),
-        sampling: sampling(endpoint, options, logprobs, seed)?,
-        caller: CallerId::default(),
-        priority,
+        stop_tokens: entity.stop_tokens().iter().chain(&options.stop_token_ids).copied().collect(),
+        sampling,
+        caller: admitted.caller(),
+        priority: asked.priority,
         prompt_lookup_tokens: options.prompt_lookup_tokens.unwrap_or(0) as usize,
-        deadline: timeout.map(|timeout| deadline(clock, timeout)),
+        deadline: asked.timeout.map(|timeout| deadline(clock, timeout)),
     };
     let answer = Arc::new(Answer::default());
-    let decoder = StreamDecoder::new(Arc::clone(endpoint.tokenizer()), true);
-    let sink = TextSink::new(Arc::clone(&answer), decoder, options.stop.clone(), logprobs.is_some(), adapter);
-    let request = endpoint.engine().submit(request, Box::new(sink))?;
-    Ok(ResponseStream::new(identity, shape, answer, endpoint, request))
+    let decoder = StreamDecoder::new(Arc::clone(entity.tokenizer()), true);
+    let stops = options.stop.clone();
+    let sink = TextSink::new(Arc::clone(&answer), decoder, stops, logprobs.is_some(), adapter, meter);
+    let request = entity.engine().submit(request, Box::new(sink))?;
+    Ok(ResponseStream::new(identity, shape, answer, entity, request))
 }
 
 /// What was asked for, or what the context leaves.
-fn max_tokens(endpoint: &Endpoint, prompt: usize, asked: Option<u32>) -> Result<usize> {
-    let context = endpoint.info().context_length;
+fn max_tokens(entity: &GenerationEntity, prompt: usize, asked: Option<u32>) -> Result<usize> {
+    let context = entity.info().context_length;
     let exceeded = |what: String| {
-        let message =
-            format!("{what}; endpoint `{}` has a context of {context} tokens", endpoint.info().name);
+        let message = format!("{what}; endpoint `{}` has a context of {context} tokens", entity.info().name);
         Error::new(ErrorKind::ContextLengthExceeded, message)
     };
     if prompt == 0 {
@@ -143,12 +171,12 @@ fn max_tokens(endpoint: &Endpoint, prompt: usize, asked: Option<u32>) -> Result<
 }
 
 fn sampling(
-    endpoint: &Endpoint,
+    entity: &GenerationEntity,
     options: &GenerationOptions,
     logprobs: Option<u8>,
     seed: u64,
 ) -> Result<SamplingParams> {
-    let vocab = endpoint.info().vocab_size;
+    let vocab = entity.info().vocab_size;
     if let Some((id, _)) = options.logit_bias.iter().find(|(id, _)| **id as usize >= vocab) {
         let message = format!("logit_bias names token {id}; the vocabulary has ids 0 to {}", vocab - 1);
         return Err(Error::invalid("logit_bias", message));

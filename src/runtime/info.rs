@@ -1,17 +1,16 @@
 //! What callers are told about an endpoint.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 use serde::Serialize;
 
-use super::options::ServeOptions;
+use super::entity::EntityInfo;
 use super::plan::LoadPlan;
-use crate::error::{Error, ErrorKind, Result};
+use crate::catalog::Offering;
+use crate::error::{Error, ErrorKind};
 use crate::models::Task;
 use crate::protocol::{Normalize, PoolingMode};
-use crate::weights::{Checkpoint, LoadProgress};
 
 /// What an endpoint serves.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -41,6 +40,18 @@ pub struct EndpointInfo {
     pub backend: &'static str,
     /// What the load took.
     pub plan: LoadPlan,
+    /// How it is offered.
+    pub offering: Offering,
+    /// Everything that is served under the name. What stands above is about the first of them that gets requests.
+    pub entities: Vec<EntityInfo>,
+    /// Models that are no longer served and stay loaded until the last request on them has ended.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub draining: usize,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // serde's signature
+fn is_zero(number: &usize) -> bool {
+    *number == 0
 }
 
 /// An adapter beside a model.
@@ -93,24 +104,5 @@ impl EndpointInfo {
         };
         let message = format!("endpoint `{name}` does not do {asked}; it {does}");
         Error::new(ErrorKind::Unsupported, message).with_param("model")
-    }
-}
-
-/// The version that responses name: the caller's, else the model's name and a digest of its files.
-pub(super) fn version(
-    options: &mut ServeOptions,
-    checkpoint: &Checkpoint,
-    progress: &mut dyn FnMut(LoadProgress) -> ControlFlow<()>,
-) -> Result<String> {
-    match options.version.take() {
-        Some(version) if version.trim().is_empty() => {
-            Err(Error::invalid("version", "version is empty; give it a name or leave it out"))
-        }
-        Some(version) => Ok(version),
-        None => {
-            let stem = checkpoint.path().file_stem().and_then(|stem| stem.to_str()).unwrap_or("model");
-            let digest = checkpoint.digest(progress)?.to_string();
-            Ok(format!("{stem}@{}", &digest[..12]))
-        }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::backend::cpu::CpuOptions;
-use crate::error::{Error, ErrorKind, Result};
 use crate::weights::LoadProgress;
 
 /// The longest context an endpoint gets when nobody asks for one: a model made for 131,072 positions would otherwise
@@ -23,19 +23,6 @@ pub enum ModelSource {
     Path(PathBuf),
     /// A registered version, `models:/NAME/VERSION` or `models:/NAME@ALIAS`.
     Registered(String),
-}
-
-impl ModelSource {
-    /// The files to read.
-    pub(super) fn path(&self) -> Result<&Path> {
-        match self {
-            Self::Path(path) => Ok(path),
-            Self::Registered(uri) => {
-                let message = format!("`{uri}` names a registered version; this version serves paths only");
-                Err(Error::new(ErrorKind::Unsupported, message).with_param("model"))
-            }
-        }
-    }
 }
 
 impl From<&str> for ModelSource {
@@ -101,8 +88,12 @@ pub struct ServeOptions {
     pub prefix_sharing: bool,
     /// What computes the model, and how.
     pub backend: BackendChoice,
-    /// The version that responses name. Without it: the model's name and a digest of its files.
+    /// The version that responses name. Without it: the registered version, else the model's name and a digest of its files.
     pub version: Option<String>,
+    /// The id under which the model is updated, in place of `version`: responses name it, and after an update
+    /// ([`ModelRuntime::publish_update`](crate::ModelRuntime::publish_update)) this id with the day of the update. Which version
+    /// each of these ids names is kept for ever.
+    pub base_id: Option<String>,
     /// Not for encoders. Adapters that are loaded with the model, by name; more can come and go later
     /// ([`ModelRuntime::load_adapter`](crate::ModelRuntime::load_adapter)).
     pub adapters: Vec<(String, PathBuf)>,
@@ -124,6 +115,7 @@ impl Default for ServeOptions {
             prefix_sharing: true,
             backend: BackendChoice::default(),
             version: None,
+            base_id: None,
             adapters: Vec::new(),
             chat_template: None,
             progress: None,
@@ -143,6 +135,7 @@ impl std::fmt::Debug for ServeOptions {
             .field("prefix_sharing", &self.prefix_sharing)
             .field("backend", &self.backend)
             .field("version", &self.version)
+            .field("base_id", &self.base_id)
             .field("adapters", &self.adapters)
             .finish_non_exhaustive()
     }
@@ -181,6 +174,8 @@ impl ServeOptions {
         backend: BackendChoice => backend;
         /// Sets [`version`](Self::version).
         version: impl Into<String> => Some(version.into());
+        /// Sets [`base_id`](Self::base_id).
+        base_id: impl Into<String> => Some(base_id.into());
         /// Sets [`chat_template`](Self::chat_template).
         chat_template: impl Into<String> => Some(chat_template.into());
     }
@@ -190,6 +185,19 @@ impl ServeOptions {
     pub fn adapter(mut self, name: impl Into<String>, path: impl Into<PathBuf>) -> Self {
         self.adapters.push((name.into(), path.into()));
         self
+    }
+
+    /// The same once more, without what hears of the progress.
+    pub(super) fn again(&self) -> Self {
+        Self {
+            backend: self.backend.clone(),
+            version: self.version.clone(),
+            base_id: self.base_id.clone(),
+            adapters: self.adapters.clone(),
+            chat_template: self.chat_template.clone(),
+            progress: None,
+            ..*self
+        }
     }
 
     /// Sets [`progress`](Self::progress).
@@ -204,13 +212,19 @@ impl ServeOptions {
 }
 
 /// What a caller may ask for beside the OpenAI shape.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct RequestOptions {
     /// Higher runs first; 0 is normal.
     pub priority: i32,
     /// How long the caller is willing to wait for the whole answer.
     pub timeout: Option<Duration>,
+    /// Who asks: whom limits, fairness, the ledger and retirements know the request by. Without it the request's `user`.
+    pub principal: Option<Arc<str>>,
+    /// The served entity that is to answer, whatever the shares of traffic say.
+    pub entity: Option<Arc<str>>,
+    /// Whether the response says what is known about the life of the model that answers (`x_lifecycle`).
+    pub lifecycle: bool,
 }
 
 impl RequestOptions {
@@ -219,5 +233,11 @@ impl RequestOptions {
         priority: i32 => priority;
         /// Sets [`timeout`](Self::timeout).
         timeout: Duration => Some(timeout);
+        /// Sets [`principal`](Self::principal).
+        principal: impl Into<Arc<str>> => Some(principal.into());
+        /// Sets [`entity`](Self::entity).
+        entity: impl Into<Arc<str>> => Some(entity.into());
+        /// Sets [`lifecycle`](Self::lifecycle).
+        lifecycle: bool => lifecycle;
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::answer::{Answer, End, Piece, Read};
-use super::endpoint::Endpoint;
+use super::generation::GenerationEntity;
 use super::shape::{Identity, Shape};
 use crate::engine::RequestId;
 use crate::error::{Error, ErrorKind, Result};
@@ -22,7 +22,7 @@ pub struct ResponseStream<S: Shape> {
     shape: S,
     answer: Arc<Answer>,
     /// Weak: an answer nobody reads keeps no endpoint alive.
-    endpoint: Weak<Endpoint>,
+    endpoint: Weak<GenerationEntity>,
     request: RequestId,
     cursor: Mutex<Cursor<S::Chunk>>,
 }
@@ -65,7 +65,7 @@ impl<S: Shape> ResponseStream<S> {
         identity: Identity,
         shape: S,
         answer: Arc<Answer>,
-        endpoint: &Arc<Endpoint>,
+        endpoint: &Arc<GenerationEntity>,
         request: RequestId,
     ) -> Self {
         let endpoint = Arc::downgrade(endpoint);
@@ -237,7 +237,7 @@ impl<S: Shape> std::fmt::Debug for ResponseStream<S> {
 /// Cancels one request; outlives the stream without keeping anything alive.
 #[derive(Debug, Clone)]
 pub struct Canceller {
-    endpoint: Weak<Endpoint>,
+    endpoint: Weak<GenerationEntity>,
     request: RequestId,
 }
 

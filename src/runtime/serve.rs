@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::ModelRuntime;
 use super::adapters;
-use super::embedding::{self, EmbeddingEndpoint};
-use super::endpoint::{self, Endpoint};
-use super::endpoints::{Claim, Served};
-use super::info::EndpointInfo;
+use super::embedding::{self, EmbeddingEntity};
+use super::endpoint::EndpointOptions;
+use super::entity::{Entity, Recipe, Served, default_name};
+use super::generation::{self, GenerationEntity};
+use super::identity::{Identified, Located};
 use super::memory::Reservation;
 use super::options::{BackendChoice, ModelSource, ServeOptions};
 use super::plan::LoadPlan;
@@ -16,10 +17,102 @@ use crate::backend::Backend;
 #[cfg(feature = "candle")]
 use crate::backend::candle::CandleBackend;
 use crate::backend::cpu::{Affinity, CpuBackend};
+use crate::catalog::{Catalog, Offering, Subject};
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
+use crate::fairness::{Gate, Share};
 use crate::models::{AdapterSources, CausalSources, EncoderSources, SentenceConfig, Task};
 use crate::weights::{Checkpoint, LoadProgress};
+
+/// A model that is to be loaded.
+pub(super) struct Order<'a> {
+    /// For the endpoint of this name.
+    pub(super) endpoint: &'a str,
+    /// What it is called there; by where it comes from, if nothing is said.
+    pub(super) name: Option<String>,
+    pub(super) source: ModelSource,
+    pub(super) options: ServeOptions,
+    pub(super) naming: Naming<'a>,
+}
+
+/// What decides what responses are called.
+pub(super) enum Naming<'a> {
+    /// The options.
+    Options,
+    /// What they were called before, if the model is still the same.
+    Before(&'a Recipe),
+    /// Something that is known once it is loaded.
+    Later,
+}
+
+/// A model that is loaded and not served yet.
+pub(super) struct Loaded {
+    pub(super) name: String,
+    pub(super) identified: Identified,
+    version: String,
+    source: ModelSource,
+    options: ServeOptions,
+    model: Model,
+}
+
+enum Model {
+    Generation(Box<GenerationEntity>),
+    Embedding(Box<EmbeddingEntity>),
+}
+
+impl Loaded {
+    pub(super) fn task(&self) -> Task {
+        match &self.model {
+            Model::Generation(_) => Task::Generation,
+            Model::Embedding(_) => Task::Embedding,
+        }
+    }
+
+    /// Gives its responses another id.
+    pub(super) fn rename(&mut self, version: String) {
+        match &mut self.model {
+            Model::Generation(entity) => entity.rename(version.clone()),
+            Model::Embedding(entity) => entity.rename(version.clone()),
+        }
+        self.version = version;
+    }
+
+    /// The entity that it is from now on, in an endpoint that is offered as `offer` says.
+    pub(super) fn into_entity(
+        self,
+        catalog: &Catalog,
+        endpoint: &str,
+        offer: &EndpointOptions,
+    ) -> Arc<Entity> {
+        let subjects = self.subjects(catalog, endpoint, offer);
+        let Self { name, identified, version, source, options, model } = self;
+        let served = match model {
+            Model::Generation(entity) => Served::Generation(Arc::from(entity)),
+            Model::Embedding(entity) => Served::Embedding(Arc::from(entity)),
+        };
+        let recipe = Arc::new(Recipe::new(name, identified, version, source, options, subjects));
+        Arc::new(Entity { recipe, served })
+    }
+
+    /// Whose life the model shares, and what that is part of.
+    fn subjects(&self, catalog: &Catalog, endpoint: &str, offer: &EndpointOptions) -> Vec<Subject> {
+        if let Some(subject) = &offer.subject {
+            return vec![subject.clone()];
+        }
+        let hosted = catalog.endpoint(endpoint).filter(|_| offer.offering == Offering::PayPerToken);
+        if let Some(model) = hosted {
+            return vec![Subject::model(&model.name)];
+        }
+        match (&self.identified.registered, &self.options.base_id) {
+            (Some(id), _) => {
+                let version = format!("{}/{}", id.name, id.version);
+                vec![Subject::version(version), Subject::model(id.name.as_str())]
+            }
+            (None, Some(base)) => vec![Subject::version(&self.version), Subject::model(base)],
+            (None, None) => vec![Subject::model(&self.version)],
+        }
+    }
+}
 
 impl ModelRuntime {
     /// What serving a model would cost. Reads headers only.
@@ -28,7 +121,8 @@ impl ModelRuntime {
     /// A model that cannot be served, or that does not fit the memory budget: the error names the largest context
     /// that would.
     pub fn plan(&self, model: impl Into<ModelSource>, options: &ServeOptions) -> Result<LoadPlan> {
-        let checkpoint = Checkpoint::open(model.into().path()?)?;
+        let located = model.into().locate(&self.inner.registry)?;
+        let checkpoint = Checkpoint::open(located.path())?;
         let available = self.inner.budget.available();
         match &options.backend {
             BackendChoice::Cpu(cpu) => {
@@ -42,47 +136,29 @@ impl ModelRuntime {
         }
     }
 
-    /// Loads a model and serves it under `name`: a causal model generates, an encoder embeds. Blocks until it is ready;
-    /// `options.progress` hears how far it is.
-    ///
-    /// # Errors
-    /// A name that is empty or taken ([`ErrorKind::Conflict`](crate::ErrorKind::Conflict)), options that contradict each
-    /// other or the kind of model, a model that cannot be read, is not supported or does not fit the memory budget.
-    /// Nothing is left behind.
-    pub fn serve(
-        &self,
-        name: &str,
-        model: impl Into<ModelSource>,
-        options: ServeOptions,
-    ) -> Result<EndpointInfo> {
-        let source = model.into();
-        let path = source.path()?;
-        if name.trim().is_empty() {
-            return Err(Error::invalid("name", "the endpoint's name is empty"));
-        }
-        let claim = Claim::new(&self.inner.endpoints, name)?;
-        let checkpoint = Checkpoint::open(path)?;
-        let served = match &options.backend {
-            BackendChoice::Cpu(cpu) => {
-                let backend = CpuBackend::new(cpu.clone())?;
-                self.load(name, &checkpoint, backend, options)?
-            }
+    /// Loads a model that is to be served.
+    pub(super) fn load(&self, order: Order<'_>) -> Result<Loaded> {
+        let located = order.source.locate(&self.inner.registry)?;
+        let checkpoint = Checkpoint::open(located.path())?;
+        match order.options.backend.clone() {
+            BackendChoice::Cpu(cpu) => self.load_on(CpuBackend::new(cpu)?, &located, &checkpoint, order),
             #[cfg(feature = "candle")]
-            BackendChoice::Candle => self.load(name, &checkpoint, CandleBackend::cpu(), options)?,
-        };
-        let info = served.describe();
-        claim.fill(served);
-        Ok(info)
+            BackendChoice::Candle => self.load_on(CandleBackend::cpu(), &located, &checkpoint, order),
+        }
     }
 
     /// Takes what the load needs from the memory budget, then loads.
-    fn load<B: Backend>(
+    fn load_on<B: Backend>(
         &self,
-        name: &str,
-        checkpoint: &Checkpoint,
         backend: B,
-        mut options: ServeOptions,
-    ) -> Result<Served> {
+        located: &Located,
+        checkpoint: &Checkpoint,
+        order: Order<'_>,
+    ) -> Result<Loaded> {
+        let Order { endpoint, name, source, mut options, naming } = order;
+        if options.version.as_ref().is_some_and(|version| version.trim().is_empty()) {
+            return Err(Error::invalid("version", "version is empty; give it a name or leave it out"));
+        }
         let (plan, memory) = self.inner.budget.reserve(|available| {
             let plan = plan(checkpoint, &backend, &options, available)?;
             Ok((plan, plan.total_bytes()))
@@ -92,24 +168,71 @@ impl ModelRuntime {
             Some(heard) => heard(progress),
             None => ControlFlow::Continue(()),
         };
+        let identified = located.identify(&self.inner.registry, checkpoint, &options, &mut report)?;
+        let version = self.version(&naming, &identified, &options)?;
+        let again = options.again();
         let clock = Arc::clone(&self.inner.clock);
-        let load = Load { name, checkpoint, plan, memory, options, progress: &mut report, clock };
-        Ok(match Task::of(checkpoint)? {
-            Task::Generation => Served::Generation(Arc::new(Endpoint::load(backend, load)?)),
-            Task::Embedding => Served::Embedding(Arc::new(EmbeddingEndpoint::load(backend, load)?)),
-        })
+        let load = Load {
+            name: endpoint,
+            version: version.clone(),
+            checkpoint,
+            plan,
+            memory,
+            options,
+            progress: &mut report,
+            clock,
+            gate: self.inner.machine.join(Share::BestEffort)?,
+        };
+        let model = match Task::of(checkpoint)? {
+            Task::Generation => Model::Generation(Box::new(GenerationEntity::load(backend, load)?)),
+            Task::Embedding => Model::Embedding(Box::new(EmbeddingEntity::load(backend, load)?)),
+        };
+        let name = name.unwrap_or_else(|| default_name(&identified));
+        Ok(Loaded { name, identified, version, source, options: again, model })
+    }
+
+    /// What responses of a model are called.
+    fn version(
+        &self,
+        naming: &Naming<'_>,
+        identified: &Identified,
+        options: &ServeOptions,
+    ) -> Result<String> {
+        match (naming, &options.base_id, &options.version) {
+            (Naming::Before(recipe), _, _) => {
+                if recipe.identified != *identified {
+                    let (was, is) = (recipe.identified.record(), identified.record());
+                    let message = format!("`{}` was {was} and its files are now {is}", recipe.version);
+                    return Err(Error::new(ErrorKind::Conflict, message).with_param("model"));
+                }
+                Ok(recipe.version.clone())
+            }
+            (Naming::Later, _, _) => Ok(identified.default_version()),
+            (Naming::Options, Some(_), Some(_)) => {
+                let message = "version is accepted only without base_id, which decides what responses name";
+                Err(Error::invalid("version", message))
+            }
+            (Naming::Options, Some(base), None) => self.inner.updates.name(base, &identified.record()),
+            (Naming::Options, None, Some(version)) => Ok(version.clone()),
+            (Naming::Options, None, None) => Ok(identified.default_version()),
+        }
     }
 }
 
 /// A load whose plan was accepted.
 pub(super) struct Load<'a> {
+    /// The endpoint's name.
     pub(super) name: &'a str,
+    /// What responses are called.
+    pub(super) version: String,
     pub(super) checkpoint: &'a Checkpoint,
     pub(super) plan: LoadPlan,
     pub(super) memory: Reservation,
     pub(super) options: ServeOptions,
     pub(super) progress: &'a mut dyn FnMut(LoadProgress) -> ControlFlow<()>,
     pub(super) clock: Arc<dyn Clock>,
+    /// Where its engine asks for the machine.
+    pub(super) gate: Gate,
 }
 
 /// Plans a load and checks the options that its engine will be started with.
@@ -129,7 +252,7 @@ fn plan<B: Backend>(
                 Ok::<_, Error>(sum.saturating_add(sources.bytes(backend)?))
             })?;
             let plan = LoadPlan::of_causal(&sources, backend, options, adapter_bytes, available)?;
-            endpoint::engine_options(options, &plan).validate()?;
+            generation::engine_options(options, &plan).validate()?;
             Ok(plan)
         }
         Task::Embedding => {

@@ -20,6 +20,7 @@ pub struct Identity {
     pub(super) version: String,
     pub(super) prompt_tokens: usize,
     pub(super) include_usage: bool,
+    pub(super) lifecycle: Option<serde_json::Value>,
 }
 
 /// How an answer is put into words of the protocol. Implemented by [`Chat`] and [`Completion`].
@@ -71,6 +72,7 @@ impl Chat {
             model: identity.version.clone(),
             choices,
             usage: identity.include_usage.then_some(usage),
+            x_lifecycle: None,
         }
     }
 
@@ -117,7 +119,8 @@ impl Shape for Chat {
     }
 
     fn last(&self, identity: &Identity, reason: FinishReason) -> ChatChunk {
-        self.delta(identity, ChatDelta::default(), None, Some(reason))
+        let last = self.delta(identity, ChatDelta::default(), None, Some(reason));
+        ChatChunk { x_lifecycle: identity.lifecycle.clone(), ..last }
     }
 
     fn usage(&self, identity: &Identity, usage: Usage) -> ChatChunk {
@@ -137,6 +140,7 @@ impl Shape for Chat {
                 finish_reason: reason,
             }],
             usage,
+            x_lifecycle: identity.lifecycle.clone(),
         }
     }
 }
@@ -164,6 +168,7 @@ impl Completion {
             model: identity.version.clone(),
             choices,
             usage: identity.include_usage.then_some(usage),
+            x_lifecycle: None,
         }
     }
 
@@ -212,7 +217,8 @@ impl Shape for Completion {
     }
 
     fn last(&self, identity: &Identity, reason: FinishReason) -> CompletionChunk {
-        self.text(identity, String::new(), None, Some(reason))
+        let last = self.text(identity, String::new(), None, Some(reason));
+        CompletionChunk { x_lifecycle: identity.lifecycle.clone(), ..last }
     }
 
     fn usage(&self, identity: &Identity, usage: Usage) -> CompletionChunk {
@@ -238,6 +244,7 @@ impl Shape for Completion {
                 finish_reason: reason,
             }],
             usage,
+            x_lifecycle: identity.lifecycle.clone(),
         }
     }
 }

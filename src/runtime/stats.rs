@@ -1,5 +1,7 @@
 //! What a runtime is doing, as plain numbers.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::embedding::EmbeddingStats;
@@ -29,4 +31,7 @@ pub struct EndpointStats {
     /// Queue, batches, texts, tokens and times, of an endpoint that embeds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub embedding: Option<EmbeddingStats>,
+    /// The same of each served entity, by its name; what stands above is about the first that gets requests.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub entities: BTreeMap<String, EndpointStats>,
 }

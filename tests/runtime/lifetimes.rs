@@ -68,7 +68,7 @@ fn a_timeout_is_a_deadline_of_the_clock() {
     runtime.serve("stories", stories(), ServeOptions::default()).unwrap();
     let options = RequestOptions::default().timeout(Duration::from_secs(5));
     // Time stands still: the answer comes, stamped with the clock's time.
-    let answer = runtime.complete_with(greedy("Once", 16), options).unwrap();
+    let answer = runtime.complete_with(greedy("Once", 16), options.clone()).unwrap();
     assert_eq!(answer.created, 1_733_875_200);
     let mut stream = runtime.complete_stream_with(endless(), options).unwrap();
     assert!(stream.next().unwrap().is_ok());

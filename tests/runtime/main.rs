@@ -7,9 +7,12 @@ mod affinity;
 mod answers;
 mod embeddings;
 mod lifetimes;
+mod metering;
+mod retirements;
 mod same_bytes;
 mod serving;
 mod speculation;
+mod versions;
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! Who last used what: in memory, because it is asked with every request, and in a table that follows the ledger.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use rusqlite::{Params, Transaction};
@@ -27,6 +27,16 @@ impl LastUses {
     pub(super) fn get(&self, requester: &str, subject: &Subject, offering: Offering) -> Option<Timestamp> {
         let key = (*self.requesters.get(requester)?, *self.subjects.get(subject)?, offering);
         Timestamp::from_microsecond(*self.last.get(&key)?).ok()
+    }
+
+    /// Everything that anybody ever used.
+    pub(super) fn subjects(&self) -> BTreeSet<(Subject, Offering)> {
+        let used: BTreeSet<(u32, Offering)> =
+            self.last.keys().map(|(_, subject, offering)| (*subject, *offering)).collect();
+        let names: HashMap<u32, &Subject> =
+            self.subjects.iter().map(|(name, number)| (*number, name)).collect();
+        let named = |(subject, offering)| Some((Subject::clone(names.get(&subject)?), offering));
+        used.into_iter().filter_map(named).collect()
     }
 
     /// A use at that time, which need not be the last.

@@ -19,6 +19,7 @@ mod store;
 mod tests;
 mod writer;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -171,6 +172,11 @@ impl Ledger {
     pub fn last_use(&self, requester: &str, subject: &Subject, offering: Offering) -> Option<Timestamp> {
         self.look_again();
         self.inner.shared.last_uses.read().get(requester, subject, offering)
+    }
+
+    /// Everything that anybody ever used, from memory.
+    pub fn used_subjects(&self) -> BTreeSet<(Subject, Offering)> {
+        self.inner.shared.last_uses.read().subjects()
     }
 
     /// Requests that run or wait for the database.

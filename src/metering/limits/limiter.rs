@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use serde::Serialize;
 
 use super::error::LimitError;
 use super::reservation::Reservation;
@@ -20,7 +21,7 @@ const FEW_PRINCIPALS: usize = 1024;
 const LONGEST: Duration = Duration::from_secs(3600);
 
 /// What a window holds now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct LimitUse {
     /// Which limit.
     pub limit_type: LimitType,

@@ -27,11 +27,23 @@ pub(super) struct Adapters {
 
 /// An adapter in memory. Whoever computes with it holds it; it goes when it is unloaded and nobody does.
 pub(super) struct LoadedAdapter {
-    pub(super) info: AdapterInfo,
+    /// Of its version the part behind that of the model.
+    info: AdapterInfo,
     pub(super) id: AdapterId,
     /// Before the reservation: the memory is given back when it is free.
     _weights: Arc<dyn Send + Sync>,
     _memory: Reservation,
+}
+
+impl LoadedAdapter {
+    /// The id of responses that are made with it beside the version `base`.
+    pub(super) fn version(&self, base: &str) -> String {
+        format!("{base}{}", self.info.version)
+    }
+
+    fn describe(&self, base: &str) -> AdapterInfo {
+        AdapterInfo { version: self.version(base), ..self.info.clone() }
+    }
 }
 
 impl Adapters {
@@ -39,14 +51,13 @@ impl Adapters {
         Self { loader: Box::new(loader), last: Mutex::new(AdapterId::BASE), loaded: RwLock::default() }
     }
 
-    /// Loads an adapter; `base` is the version that it changes, and `reserve` takes its memory.
+    /// Loads an adapter; `reserve` takes its memory.
     pub(super) fn load(
         &self,
-        base: &str,
         name: &str,
         path: &Path,
         reserve: &mut dyn FnMut(u64) -> Result<Reservation>,
-    ) -> Result<AdapterInfo> {
+    ) -> Result<Arc<LoadedAdapter>> {
         check_name(name)?;
         let mut last = self.last.lock();
         if self.loaded.read().contains_key(name) {
@@ -60,17 +71,16 @@ impl Adapters {
         *last = id;
         let info = AdapterInfo {
             name: name.into(),
-            version: format!("{base}+{name}@{}", &digest[..12]),
+            version: format!("+{name}@{}", &digest[..12]),
             path: path.into(),
             rank: loaded.rank,
             modules: loaded.modules,
             bytes: loaded.bytes,
             digest,
         };
-        let adapter =
-            LoadedAdapter { info: info.clone(), id, _weights: loaded.weights, _memory: loaded.memory };
-        self.loaded.write().insert(name.into(), Arc::new(adapter));
-        Ok(info)
+        let adapter = Arc::new(LoadedAdapter { info, id, _weights: loaded.weights, _memory: loaded.memory });
+        self.loaded.write().insert(name.into(), Arc::clone(&adapter));
+        Ok(adapter)
     }
 
     /// Takes a name away. Requests that began with its adapter keep that until they end.
@@ -86,9 +96,9 @@ impl Adapters {
         found.ok_or_else(|| self.unknown(endpoint, name))
     }
 
-    /// All of them, in order of name.
-    pub(super) fn infos(&self) -> Vec<AdapterInfo> {
-        self.loaded.read().values().map(|adapter| adapter.info.clone()).collect()
+    /// All of them beside the version `base`, in order of name.
+    pub(super) fn infos(&self, base: &str) -> Vec<AdapterInfo> {
+        self.loaded.read().values().map(|adapter| adapter.describe(base)).collect()
     }
 
     fn unknown(&self, endpoint: &str, name: &str) -> Error {
@@ -147,8 +157,7 @@ impl ModelRuntime {
     /// ([`ErrorKind::Conflict`]) or not accepted, files that cannot be read, that ask for more than LoRA or do not fit the
     /// model ([`ErrorKind::InvalidModel`]), or too little memory. Nothing is left behind.
     pub fn load_adapter(&self, endpoint: &str, name: &str, path: impl AsRef<Path>) -> Result<AdapterInfo> {
-        let endpoint = self.inner.endpoints.generation(endpoint, "adapters")?;
-        let base = &endpoint.info().version;
+        let entity = self.generation(endpoint, "adapters")?;
         let mut reserve = |bytes: u64| {
             let (_, memory) = self.inner.budget.reserve(|available| match available {
                 Some(available) if bytes > available => {
@@ -161,7 +170,8 @@ impl ModelRuntime {
             })?;
             Ok(memory)
         };
-        endpoint.adapters().load(base, name, path.as_ref(), &mut reserve)
+        let loaded = entity.adapters().load(name, path.as_ref(), &mut reserve)?;
+        Ok(loaded.describe(&entity.info().version))
     }
 
     /// Takes an adapter away. Requests that run finish with what they began with; its memory is given back when the last
@@ -170,7 +180,6 @@ impl ModelRuntime {
     /// # Errors
     /// An unknown endpoint, one that embeds, or an adapter that it does not have ([`ErrorKind::NotFound`]).
     pub fn unload_adapter(&self, endpoint: &str, name: &str) -> Result<()> {
-        let found = self.inner.endpoints.generation(endpoint, "adapters")?;
-        found.adapters().unload(endpoint, name)
+        self.generation(endpoint, "adapters")?.adapters().unload(endpoint, name)
     }
 }

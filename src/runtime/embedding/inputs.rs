@@ -1,6 +1,6 @@
 //! From the inputs of a request to token ids: prompts, special tokens, and what is too long.
 
-use super::endpoint::EmbeddingEndpoint;
+use super::entity::EmbeddingEntity;
 use super::options::EmbedOptions;
 use super::vectors::EmbeddingRow;
 use crate::error::{Error, ErrorKind, Result};
@@ -16,7 +16,7 @@ pub(super) struct Encoded {
 
 /// Encodes the inputs of a request.
 pub(super) fn encode(
-    endpoint: &EmbeddingEndpoint,
+    endpoint: &EmbeddingEntity,
     input: &EmbeddingInput,
     options: &EmbedOptions,
 ) -> Result<Encoded> {

@@ -1,6 +1,6 @@
 //! Endpoints that embed: texts to tokens, tokens to the engine, vectors back to the caller.
 
-mod endpoint;
+mod entity;
 mod executor;
 mod inputs;
 mod options;
@@ -8,7 +8,7 @@ mod pending;
 mod plan;
 mod vectors;
 
-pub(super) use endpoint::{EmbeddingEndpoint, engine_options};
+pub(super) use entity::{EmbeddingEntity, engine_options};
 pub use options::EmbedOptions;
 pub use pending::{EmbeddingProgress, PendingEmbeddings};
 pub use vectors::{EmbeddingRow, Embeddings};

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde_json::{Map, Value};
+
 use crate::protocol::{EmbeddingRequest, Normalize, PoolingMode, Truncate};
 use crate::runtime::options::{RequestOptions, setters};
 
@@ -23,10 +25,12 @@ pub struct EmbedOptions {
     pub truncate: Truncate,
     /// How a text's rows become its vector; as the model has it by default.
     pub pooling: Option<PoolingMode>,
-    /// Higher goes first; 0 is normal.
-    pub priority: i32,
-    /// How long the caller is willing to wait for all vectors.
-    pub timeout: Option<Duration>,
+    /// The caller's own name for the request, for the ledger.
+    pub client_request_id: Option<String>,
+    /// What the caller wants to find with the request in the ledger.
+    pub usage_context: Option<Map<String, Value>>,
+    /// Who asks, how urgently, and which entity is to answer.
+    pub request: RequestOptions,
 }
 
 impl EmbedOptions {
@@ -43,10 +47,26 @@ impl EmbedOptions {
         truncate: Truncate => truncate;
         /// Sets [`pooling`](Self::pooling).
         pooling: PoolingMode => Some(pooling);
-        /// Sets [`priority`](Self::priority).
-        priority: i32 => priority;
-        /// Sets [`timeout`](Self::timeout).
-        timeout: Duration => Some(timeout);
+        /// Sets [`client_request_id`](Self::client_request_id).
+        client_request_id: impl Into<String> => Some(client_request_id.into());
+        /// Sets [`usage_context`](Self::usage_context).
+        usage_context: Map<String, Value> => Some(usage_context);
+        /// Sets [`request`](Self::request).
+        request: RequestOptions => request;
+    }
+
+    /// Higher goes first; 0 is normal.
+    #[must_use]
+    pub fn priority(mut self, priority: i32) -> Self {
+        self.request = self.request.priority(priority);
+        self
+    }
+
+    /// How long the caller is willing to wait for all vectors.
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.request = self.request.timeout(timeout);
+        self
     }
 
     /// What a request of the protocol asks for.
@@ -58,8 +78,12 @@ impl EmbedOptions {
             normalize: request.normalize,
             truncate: request.truncate,
             pooling: request.pooling,
-            priority: options.priority,
-            timeout: options.timeout,
+            client_request_id: request.client_request_id.clone(),
+            usage_context: request.usage_context.clone(),
+            request: RequestOptions {
+                principal: options.principal.or_else(|| request.user.as_deref().map(Into::into)),
+                ..options
+            },
         }
     }
 }

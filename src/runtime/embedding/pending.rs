@@ -7,11 +7,12 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex};
 
-use super::endpoint::EmbeddingEndpoint;
+use super::entity::EmbeddingEntity;
 use super::vectors::{Applied, EmbeddingRow, Embeddings};
-use crate::embedding::{Outcome, RequestId, Sink};
+use crate::embedding::{Outcome, RequestId, Sink, Timings};
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Normalize;
+use crate::runtime::meter::{Meter, Used, phases};
 
 /// How far a request is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,35 +80,59 @@ impl Shared {
     }
 }
 
-/// The engine's side.
-pub(super) struct Receiver(pub(super) Arc<Shared>);
+/// The end of a request, on its way to those who wait for it: they hear of it when this is dropped.
+pub(super) struct Ending {
+    shared: Arc<Shared>,
+    end: Option<Outcome>,
+}
 
-impl Sink for Receiver {
-    fn progress(&mut self, done: usize) {
-        self.0.update(|state| state.done = done);
-    }
-
-    fn finish(self: Box<Self>, outcome: Outcome) {
-        self.0.update(|state| {
-            if let Ok(vectors) = &outcome.result {
+impl Drop for Ending {
+    /// Nobody waits for ever: what goes away without an end (a defect) ends the request with an error.
+    fn drop(&mut self) {
+        let end = self.end.take().unwrap_or_else(|| {
+            let lost = Error::new(ErrorKind::Internal, "the engine lost the request");
+            Outcome { result: Err(lost), timings: Default::default() }
+        });
+        self.shared.update(|state| {
+            if let Ok(vectors) = &end.result {
                 state.done = vectors.rows();
             }
             state.ended = true;
-            state.end = Some(outcome);
+            state.end = Some(end);
         });
     }
 }
 
-impl Drop for Receiver {
-    /// Nobody waits for ever: a receiver that goes away without its end (a defect) ends the request with an error.
-    fn drop(&mut self) {
-        self.0.update(|state| {
-            if !state.ended {
-                state.ended = true;
-                let lost = Error::new(ErrorKind::Internal, "the engine lost the request");
-                state.end = Some(Outcome { result: Err(lost), timings: Default::default() });
-            }
-        });
+/// The engine's side.
+pub(super) struct Receiver {
+    ending: Ending,
+    meter: Meter,
+}
+
+impl Receiver {
+    pub(super) fn new(shared: Arc<Shared>, meter: Meter) -> Self {
+        Self { ending: Ending { shared, end: None }, meter }
+    }
+}
+
+impl Sink for Receiver {
+    fn progress(&mut self, done: usize) {
+        self.ending.shared.update(|state| state.done = done);
+    }
+
+    fn finish(self: Box<Self>, outcome: Outcome) {
+        let Self { mut ending, meter } = *self;
+        let Timings { submitted, started, finished } = outcome.timings;
+        // Told apart from the outcome, which the ending takes along.
+        let failed = outcome.result.as_ref().err().cloned();
+        ending.end = Some(outcome);
+        let used = Used {
+            outcome: failed.as_ref().map_or(Ok("stop"), Err),
+            cached_tokens: 0,
+            output_tokens: 0,
+            phases: phases(submitted, started, None, finished),
+        };
+        meter.end(used, ending);
     }
 }
 
@@ -120,7 +145,7 @@ pub struct PendingEmbeddings {
     rows: Vec<EmbeddingRow>,
     applied: Applied,
     /// Weak: vectors that nobody takes keep no endpoint alive.
-    endpoint: Weak<EmbeddingEndpoint>,
+    endpoint: Weak<EmbeddingEntity>,
     request: RequestId,
 }
 
@@ -129,7 +154,7 @@ impl PendingEmbeddings {
         shared: Arc<Shared>,
         rows: Vec<EmbeddingRow>,
         applied: Applied,
-        endpoint: &Arc<EmbeddingEndpoint>,
+        endpoint: &Arc<EmbeddingEntity>,
         request: RequestId,
     ) -> Self {
         Self { shared, rows, applied, endpoint: Arc::downgrade(endpoint), request }

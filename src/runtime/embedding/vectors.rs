@@ -31,6 +31,7 @@ pub(super) struct Applied {
     pub(super) version: String,
     pub(super) normalize: Normalize,
     pub(super) pooling: PoolingMode,
+    pub(super) lifecycle: Option<serde_json::Value>,
 }
 
 impl Embeddings {
@@ -116,6 +117,7 @@ impl Embeddings {
             usage: EmbeddingUsage { prompt_tokens: tokens, total_tokens: tokens },
             normalize: self.applied.normalize,
             pooling: self.applied.pooling,
+            x_lifecycle: self.applied.lifecycle.clone(),
         }
     }
 }

@@ -1,41 +1,43 @@
-//! An endpoint that generates: a loaded model with its tokenizer, its template and its engine.
+//! A served entity that generates: a loaded model with its tokenizer, its template and its engine.
 
 use std::sync::Arc;
 
 use super::adapters::{Adapters, Loader, Table};
 use super::executor::ModelExecutor;
-use super::info::{self, EndpointInfo};
+use super::info::{AdapterInfo, EndpointInfo};
 use super::options::ServeOptions;
 use super::plan::LoadPlan;
 use super::serve::Load;
 use crate::backend::{BLOCK_TOKENS, Backend};
+use crate::catalog::Offering;
 use crate::chat::{ChatTemplate, TemplateTokens};
 use crate::engine::{Engine, EngineOptions};
 use crate::error::{Error, ErrorKind, Result};
+use crate::fairness::MemberId;
 use crate::models::{CausalSources, Task, stop_tokens};
 use crate::tokenizer::Tokenizer;
 
-/// A name that generates.
-pub(super) struct Endpoint {
+/// A model that generates.
+pub(super) struct GenerationEntity {
     info: EndpointInfo,
     tokenizer: Arc<Tokenizer>,
     template: Option<ChatTemplate>,
     stop_tokens: Vec<u32>,
     adapters: Adapters,
     engine: Engine,
+    member: MemberId,
 }
 
-impl Endpoint {
+impl GenerationEntity {
     /// Loads a causal model and starts its engine.
     pub(super) fn load<B: Backend>(backend: B, load: Load<'_>) -> Result<Self> {
-        let Load { name, checkpoint, plan, mut memory, mut options, progress, clock } = load;
+        let Load { name, version, checkpoint, plan, mut memory, options, progress, clock, gate } = load;
         let backend = Arc::new(backend);
         let tokenizer = Tokenizer::from_checkpoint(checkpoint)?;
         let template = match &options.chat_template {
             Some(source) => Some(ChatTemplate::new(source, TemplateTokens::from_checkpoint(checkpoint)?)?),
             None => ChatTemplate::from_checkpoint(checkpoint)?,
         };
-        let version = info::version(&mut options, checkpoint, progress)?;
         let sources = CausalSources::resolve(checkpoint)?;
         let vocab_size = sources.shape().vocab_size;
         let blocks = plan.cache_tokens / BLOCK_TOKENS;
@@ -45,7 +47,7 @@ impl Endpoint {
             Adapters::new(Loader { backend: Arc::clone(&backend), model, table: Arc::clone(&table) });
         for (adapter, path) in &options.adapters {
             // Its memory is part of what was planned.
-            adapters.load(&version, adapter, path, &mut |bytes| Ok(memory.split(bytes)))?;
+            adapters.load(adapter, path, &mut |bytes| Ok(memory.split(bytes)))?;
         }
         let model = sources.load(&*backend, progress)?;
         let info = EndpointInfo {
@@ -60,9 +62,13 @@ impl Endpoint {
             adapters: Vec::new(),
             backend: backend.name(),
             plan,
+            offering: Offering::PayPerToken,
+            entities: Vec::new(),
+            draining: 0,
         };
+        let member = gate.member();
         let executor = ModelExecutor::new(backend, model, cache, table, memory);
-        let engine = Engine::start(Box::new(executor), engine_options(&options, &plan), clock, None)?;
+        let engine = Engine::start(Box::new(executor), engine_options(&options, &plan), clock, Some(gate))?;
         Ok(Self {
             info,
             tokenizer: Arc::new(tokenizer),
@@ -70,6 +76,7 @@ impl Endpoint {
             stop_tokens: stop_tokens(checkpoint)?,
             adapters,
             engine,
+            member,
         })
     }
 
@@ -80,6 +87,21 @@ impl Endpoint {
 
     pub(super) fn adapters(&self) -> &Adapters {
         &self.adapters
+    }
+
+    /// What callers are told about its adapters, in order of name.
+    pub(super) fn adapter_infos(&self) -> Vec<AdapterInfo> {
+        self.adapters.infos(&self.info.version)
+    }
+
+    /// Its engine among those that share the machine.
+    pub(super) fn member(&self) -> MemberId {
+        self.member
+    }
+
+    /// Gives its responses another id, before anybody has seen one.
+    pub(super) fn rename(&mut self, version: String) {
+        self.info.version = version;
     }
 
     pub(super) fn tokenizer(&self) -> &Arc<Tokenizer> {
