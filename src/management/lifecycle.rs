@@ -82,16 +82,16 @@ pub(super) fn manage(runtime: &ModelRuntime, name: &str, request: &[u8]) -> Opti
         "status" => status,
         "model_card" => |runtime: &ModelRuntime, request: &[u8]| {
             let OfModel { name, principal } = read(request)?;
-            give(runtime.model_card(&name, &principal)?)
+            give(runtime.model_card(&name, &principal))
         },
         "fine_tuning_models" => |runtime: &ModelRuntime, request: &[u8]| {
-            give(runtime.fine_tuning_models(&read::<Of>(request)?.principal)?)
+            give(runtime.fine_tuning_models(&read::<Of>(request)?.principal))
         },
         "documents" => |runtime: &ModelRuntime, request: &[u8]| {
             give(Markdown { markdown: runtime.lifecycle_documents(read::<At>(request)?.at)? })
         },
         "tell" => |runtime: &ModelRuntime, request: &[u8]| {
-            runtime.tell_lifecycle(&read::<Of>(request)?.principal)?;
+            runtime.tell_lifecycle(&read::<Of>(request)?.principal);
             Ok(Value::Null)
         },
         _ => return None,

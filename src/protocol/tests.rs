@@ -155,7 +155,6 @@ fn fields_that_are_not_implemented_pass_only_when_they_ask_for_nothing() {
         ("audio", "null", "{}"),
         ("store", "false", "true"),
         ("metadata", "{}", r#"{"a":"b"}"#),
-        ("usage_context", "{}", r#"{"a":"b"}"#),
         ("extra_params", "{}", r#"{"a":"b"}"#),
         ("reasoning_effort", "null", "\"low\""),
         ("n", "1", "2"),
@@ -173,6 +172,14 @@ fn fields_that_are_not_implemented_pass_only_when_they_ask_for_nothing() {
         completion(&format!(r#","{name}":{nothing}"#)).unwrap();
         refused(completion(&format!(r#","{name}":{something}"#)), ErrorKind::Unsupported, name);
     }
+}
+
+#[test]
+fn usage_context_is_an_object_of_texts() {
+    let request = chat(r#","usage_context":{"project":"a","team":"b"}"#).unwrap();
+    assert_eq!(Value::from(request.options.usage_context.unwrap()), json!({ "project": "a", "team": "b" }));
+    refused(chat(r#","usage_context":{"project":1}"#), ErrorKind::InvalidRequest, "usage_context.project");
+    refused(completion(r#","usage_context":"a""#), ErrorKind::InvalidRequest, "usage_context");
 }
 
 #[test]

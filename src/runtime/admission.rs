@@ -69,7 +69,7 @@ impl ModelRuntime {
     /// Asks the timeline.
     fn decide(&self, mut admitted: Admitted, options: &RequestOptions) -> Result<Admitted> {
         let retirements = &self.inner.retirements;
-        let timeline = retirements.current()?;
+        let timeline = retirements.current();
         let Admitted { endpoint, entity, task, at, .. } = &admitted;
         let (offer, task, at) = (endpoint.options(), *task, *at);
         let principal = self.principal(&admitted.principal, entity.subject(), offer.offering);

@@ -70,15 +70,19 @@ impl Retirements {
         Arc::clone(&self.timeline.read())
     }
 
-    /// As [`timeline`](Self::timeline), with what other processes have revised up to a second ago.
-    pub(super) fn current(&self) -> Result<Arc<Timeline>> {
+    /// As [`timeline`](Self::timeline), with what other processes have revised up to a second ago. A database that cannot be
+    /// read stops nobody: what was known holds until it can.
+    pub(super) fn current(&self) -> Arc<Timeline> {
         let now = milliseconds(self.clock.monotonic());
         let looked = self.looked.load(Ordering::Relaxed);
         let due = now.saturating_sub(looked) >= LOOK_AGAIN.as_millis() as u64;
-        if due && self.looked.compare_exchange(looked, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            self.catch_up()?;
+        if due
+            && self.looked.compare_exchange(looked, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+            && let Err(error) = self.catch_up()
+        {
+            tracing::warn!(%error, "what others have announced could not be read");
         }
-        Ok(self.timeline())
+        self.timeline()
     }
 
     /// Makes a revision, numbered and dated, keeps it and lets it hold.
@@ -181,13 +185,13 @@ impl ModelRuntime {
     /// What holds now for what an endpoint serves: for its main entity, one of its tasks, and a principal.
     ///
     /// # Errors
-    /// An unknown endpoint; the database cannot be read.
+    /// An unknown endpoint.
     pub fn lifecycle(&self, endpoint: &str, principal: &str) -> Result<Status> {
         let endpoint = self.inner.endpoints.find(endpoint)?;
         let configuration = endpoint.configuration();
         let entity = configuration.main();
         let task = entity.tasks()[0];
-        let timeline = self.inner.retirements.current()?;
+        let timeline = self.inner.retirements.current();
         let offering = endpoint.options().offering;
         let principal = self.principal(principal, entity.subject(), offering);
         Ok(timeline.status(entity.subject(), offering, task, &principal, self.inner.clock.wall()))
@@ -195,25 +199,19 @@ impl ModelRuntime {
 
     /// The card of a model of the catalog, by its name, an alias or its endpoint, with its warnings; `None` if the catalog
     /// has no such model.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn model_card(&self, name: &str, principal: &str) -> Result<Option<ModelCard>> {
+    pub fn model_card(&self, name: &str, principal: &str) -> Option<ModelCard> {
         let retirements = &self.inner.retirements;
-        let timeline = retirements.current()?;
+        let timeline = retirements.current();
         let now = self.inner.clock.wall();
-        Ok(model_card(retirements.catalog(), &timeline, name, &Principal::new(principal), now))
+        model_card(retirements.catalog(), &timeline, name, &Principal::new(principal), now)
     }
 
     /// The models that can be trained further, with their warnings.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn fine_tuning_models(&self, principal: &str) -> Result<Vec<FineTuningListing>> {
+    pub fn fine_tuning_models(&self, principal: &str) -> Vec<FineTuningListing> {
         let retirements = &self.inner.retirements;
-        let timeline = retirements.current()?;
+        let timeline = retirements.current();
         let now = self.inner.clock.wall();
-        Ok(fine_tuning_list(retirements.catalog(), &timeline, &Principal::new(principal), now))
+        fine_tuning_list(retirements.catalog(), &timeline, &Principal::new(principal), now)
     }
 
     /// What the documents say at an instant, now if none is given, in Markdown: what is offered, retired and announced.
@@ -228,11 +226,8 @@ impl ModelRuntime {
 
     /// Tells the listener what is new about everything that is served now, for a principal. Requests do so by themselves for
     /// what they use; a host calls this where nobody asks for a model whose retirement is near.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub fn tell_lifecycle(&self, principal: &str) -> Result<()> {
-        let timeline = self.inner.retirements.current()?;
+    pub fn tell_lifecycle(&self, principal: &str) {
+        let timeline = self.inner.retirements.current();
         let now = self.inner.clock.wall();
         for endpoint in self.inner.endpoints.ready() {
             let offering = endpoint.options().offering;
@@ -242,7 +237,6 @@ impl ModelRuntime {
                 self.inner.retirements.tell(&timeline, &status, &principal);
             }
         }
-        Ok(())
     }
 
     /// A principal with its last use of a subject.

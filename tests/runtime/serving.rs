@@ -159,6 +159,6 @@ fn options_that_contradict_each_other_are_named() {
         assert_eq!(error.param(), Some(named), "{error}");
     }
     let error = runtime.serve("x", "models:/main.llm.stories/3", ServeOptions::default()).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Unsupported);
+    assert_eq!(error.kind(), ErrorKind::NotFound);
     assert_eq!(runtime.serve("", stories(), ServeOptions::default()).unwrap_err().param(), Some("name"));
 }
