@@ -13,7 +13,8 @@
  *   together. Every answer and every chunk names the exact version that served it in its field "model". Endpoints of
  *   encoders make vectors instead: mr_runtime_submit_embeddings, mr_embeddings_wait, then mr_embeddings_get_values
  *   lends them as one block of floats. Adapters (LoRA) stand beside a model, each request chooses its own:
- *   mr_runtime_load_adapter.
+ *   mr_runtime_load_adapter. Registered versions, endpoints with several models, updates, retirements, limits and usage
+ *   are operations of mr_runtime_manage, JSON in and JSON out.
  *
  * THREADS
  *   Every function may be called from any thread, and on one handle from many threads at the same time. Freeing may
@@ -75,12 +76,12 @@
 #define MR_WAIT_FOREVER (-1)
 
 /** The defaults of mr_runtime_options. */
-#define MR_RUNTIME_OPTIONS_INIT {sizeof(mr_runtime_options), 0}
+#define MR_RUNTIME_OPTIONS_INIT {sizeof(mr_runtime_options), 0, NULL, 0, NULL, 0, NULL, NULL, NULL, NULL, NULL, NULL}
 /** The defaults of mr_serve_options. */
 #define MR_SERVE_OPTIONS_INIT {sizeof(mr_serve_options), 0, 0, 0, 0, 0, 0, MR_PREFIX_SHARING_DEFAULT, 0, NULL, 0, NULL, 0, \
   MR_BACKEND_DEFAULT, 0, MR_COMPUTE_DEFAULT, MR_CACHE_TYPE_DEFAULT, MR_QUANTIZE_NONE, 0, NULL, 0}
 /** The defaults of mr_request_options. */
-#define MR_REQUEST_OPTIONS_INIT {sizeof(mr_request_options), 0, 0, 0}
+#define MR_REQUEST_OPTIONS_INIT {sizeof(mr_request_options), 0, 0, 0, NULL, 0, NULL, 0, 0, 0}
 
 
 /**
@@ -228,6 +229,16 @@
  * The request failed. Only callbacks see it; mr_request_next returns the error instead.
  */
 #define MR_EVENT_FAILED 3
+
+/**
+ * The time of day.
+ */
+#define MR_CLOCK_WALL 0
+
+/**
+ * Time that only goes forward.
+ */
+#define MR_CLOCK_MONOTONIC 1
 
 /**
  * Something that later releases name.
@@ -392,6 +403,25 @@ typedef struct mr_text mr_text;
 typedef int32_t mr_status;
 
 /**
+ * Tells the time: nanoseconds since 1970-01-01T00:00:00Z for MR_CLOCK_WALL, nanoseconds since any fixed moment, never
+ * decreasing, for MR_CLOCK_MONOTONIC. It is called from any thread, from several at a time, and must return at once.
+ */
+typedef int64_t (*mr_clock_callback)(void *user_data, int32_t which);
+
+/**
+ * Frees the host's user_data. It runs exactly once, also when the call that took user_data fails.
+ */
+typedef void (*mr_user_data_free)(void *user_data);
+
+/**
+ * Hears what is new about the life of a model that somebody uses: JSON, lent until it returns, with "key", "message" and
+ * "status". Each state is told once for each model and principal, in all processes that share a database. It is called on
+ * the thread that came upon the news, from several at a time, none of the library's locks held; it may call every function
+ * of this header.
+ */
+typedef void (*mr_lifecycle_callback)(void *user_data, const char *event, size_t event_len);
+
+/**
  * Options of a runtime. Begin with MR_RUNTIME_OPTIONS_INIT or mr_runtime_options_init; zero is the default.
  */
 typedef struct mr_runtime_options {
@@ -404,6 +434,47 @@ typedef struct mr_runtime_options {
    * limit.
    */
   uint64_t memory_budget;
+  /**
+   * The SQLite file that keeps registered models, updates, retirements and usage, UTF-8; several processes may have it
+   * open. NULL: they are kept in memory, and of usage only that of endpoints by the token.
+   */
+  const char *database;
+  /**
+   * Bytes in database.
+   */
+  size_t database_len;
+  /**
+   * Facts about models and their retirements, TOML in UTF-8, laid over the built-in ones; NULL: those alone.
+   */
+  const char *catalog;
+  /**
+   * Bytes in catalog.
+   */
+  size_t catalog_len;
+  /**
+   * Tells the time; NULL: the system's clock.
+   */
+  mr_clock_callback clock;
+  /**
+   * The first argument of clock.
+   */
+  void *clock_data;
+  /**
+   * Frees clock_data when the runtime has ended, or when it could not be made; NULL: nobody does.
+   */
+  mr_user_data_free clock_data_free;
+  /**
+   * Hears what is new about the life of models; NULL: nobody.
+   */
+  mr_lifecycle_callback on_lifecycle;
+  /**
+   * The first argument of on_lifecycle.
+   */
+  void *lifecycle_data;
+  /**
+   * Frees lifecycle_data when the runtime has ended, or when it could not be made; NULL: nobody does.
+   */
+  mr_user_data_free lifecycle_data_free;
 } mr_runtime_options;
 
 /**
@@ -522,6 +593,30 @@ typedef struct mr_request_options {
    * MR_E_DEADLINE_EXCEEDED; 0: never.
    */
   uint64_t timeout_ms;
+  /**
+   * Who asks, UTF-8: whom limits, fairness, usage and retirements know the request by. NULL: the request's "user".
+   */
+  const char *principal;
+  /**
+   * Bytes in principal.
+   */
+  size_t principal_len;
+  /**
+   * The served entity that is to answer, UTF-8; NULL: the endpoint's shares of traffic decide.
+   */
+  const char *entity;
+  /**
+   * Bytes in entity.
+   */
+  size_t entity_len;
+  /**
+   * 1: the response says what is known about the life of the model ("x_lifecycle"); 0: it does not.
+   */
+  int32_t lifecycle;
+  /**
+   * Must be 0.
+   */
+  uint32_t reserved2;
 } mr_request_options;
 
 /**
@@ -534,11 +629,6 @@ typedef int32_t (*mr_progress_callback)(void *user_data,
                                         int32_t phase,
                                         uint64_t done_bytes,
                                         uint64_t total_bytes);
-
-/**
- * Frees the host's user_data. It runs exactly once, also when the call that took user_data fails.
- */
-typedef void (*mr_user_data_free)(void *user_data);
 
 /**
  * Receives a request's events, one after the other, on the runtime's dispatch thread; see the overview for what it
@@ -819,10 +909,12 @@ mr_status mr_request_options_init(struct mr_request_options *options, size_t str
  * @param options (in) NULL: the defaults.
  * @param runtime (out) Receives one reference, given back with mr_runtime_release.
  * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
- * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_UNSUPPORTED: an option that this version does not know.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_UNSUPPORTED: an option that this version does not know;
+ *   MR_E_INVALID_REQUEST: a catalog that is none; MR_E_NOT_FOUND, MR_E_CONFLICT, MR_E_OVERLOADED or MR_E_IO: a database
+ *   that cannot be opened (no such folder; another program's or a newer library's; locked; the disk).
  *
  * Thread safety: any thread, concurrently.
- * Blocking: never.
+ * Blocking: while the database is opened.
  * @since 0.1
  */
 mr_status mr_runtime_new(const struct mr_runtime_options *options,
@@ -1018,6 +1110,42 @@ mr_status mr_runtime_unload_adapter(const struct mr_runtime *runtime,
                                     const char *name,
                                     size_t name_len,
                                     struct mr_error **error);
+
+/**
+ * Does an operation, JSON in and JSON out:
+ *   registry.   create_model update_model delete_model models model versions register resume pending resolve copy
+ *               update_version delete_version set_alias delete_alias set_tag delete_tag
+ *   endpoint.   serve configure publish_update roll_back updates history measure provision release attainment set_limits
+ *               limit_use
+ *   lifecycle.  revise revisions status model_card fine_tuning_models documents tell
+ *   usage.      records groups retiring flush
+ * What each takes and gives is in the documentation of the Rust module "management". Fields that are not known are
+ * refused by name. Later releases add operations.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param operation (in) The operation, such as "registry.register".
+ * @param operation_len (in) Bytes in operation.
+ * @param request (in) A JSON object; NULL stands for an empty one.
+ * @param request_len (in) Bytes in request.
+ * @param response (out) Receives owned JSON, "null" where there is nothing to say, freed with mr_text_free.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_INVALID_REQUEST: a field that is missing, unknown or wrong, or a revision
+ *   that the rules do not allow; MR_E_NOT_FOUND: no such operation, model, version, alias or endpoint; MR_E_CONFLICT: a
+ *   name that is taken, or a thing in a state that forbids it; MR_E_OVERLOADED: the database is locked by others; MR_E_IO;
+ *   for the endpoint's operations what mr_runtime_serve may fail with. After a failure everything is as before.
+ *
+ * Thread safety: any thread, concurrently; requests go on being answered.
+ * Blocking: while the database is written; registry.register and registry.resume until the files are hashed,
+ *   endpoint.serve, configure, publish_update and roll_back until the models are loaded.
+ * @since 0.1
+ */
+mr_status mr_runtime_manage(const struct mr_runtime *runtime,
+                            const char *operation,
+                            size_t operation_len,
+                            const char *request,
+                            size_t request_len,
+                            struct mr_text **response,
+                            struct mr_error **error);
 
 /**
  * Answers a chat request, all at once.

@@ -62,7 +62,9 @@ static void refuses(const mr_runtime *runtime, const char *operation, const char
   CHECK(response == NULL);
 }
 
-static mr_status complete(const mr_runtime *runtime, const char *who, const char *entity, const char *version) {
+/* Asks as somebody, of an entity or of none; the answer names this version. */
+static void complete(mr_status wanted, const mr_runtime *runtime, const char *who, const char *entity,
+                     const char *version) {
   const char *json = "{\"model\":\"teller\",\"prompt\":\"Once upon a time\",\"temperature\":0,\"max_tokens\":4}";
   mr_request_options options = MR_REQUEST_OPTIONS_INIT;
   options.principal = who;
@@ -71,21 +73,12 @@ static mr_status complete(const mr_runtime *runtime, const char *who, const char
   options.entity_len = entity == NULL ? 0 : strlen(entity);
   options.lifecycle = 1;
   mr_text *answer = NULL;
-  mr_status status = mr_runtime_complete(runtime, TEXT(json), &options, &answer, &error);
-  if (status == MR_OK) {
-    char wanted[256];
-    snprintf(wanted, sizeof wanted, "\"model\":\"%s\"", version);
-    CHECK(strstr(data(answer), wanted) != NULL);
+  EXPECT(wanted, mr_runtime_complete(runtime, TEXT(json), &options, &answer, &error));
+  if (wanted == MR_OK) {
+    char named[256];
+    snprintf(named, sizeof named, "\"model\":\"%s\"", version);
+    CHECK(strstr(data(answer), named) != NULL);
     mr_text_free(answer);
-  }
-  return status;
-}
-
-static void expect(mr_status wanted, mr_status found) {
-  CHECK(found == wanted);
-  if (found != MR_OK) {
-    mr_error_free(error);
-    error = NULL;
   }
 }
 
@@ -133,17 +126,17 @@ int main(int argc, char **argv) {
         "{\"name\":\"shadow\",\"model\":\"models:/main.default.teller/2\",\"traffic\":0,\"options\":{\"version\":\"two\"}}]}",
         "\"name\":\"shadow\"");
   refuses(runtime, "endpoint.serve", "{\"name\":\"x\",\"entities\":[{\"traffic\":100}]}", MR_E_INVALID_REQUEST);
-  expect(MR_OK, complete(runtime, "ann", NULL, "teller"));
-  expect(MR_OK, complete(runtime, "ann", "shadow", "two"));
-  expect(MR_E_NOT_FOUND, complete(runtime, "ann", "nobody", ""));
+  complete(MR_OK, runtime, "ann", NULL, "teller");
+  complete(MR_OK, runtime, "ann", "shadow", "two");
+  complete(MR_E_NOT_FOUND, runtime, "ann", "nobody", "");
   gives(runtime, "endpoint.publish_update",
         "{\"name\":\"teller\",\"model\":\"models:/main.default.teller/2\",\"notes\":\"faster\"}",
         "\"response_id\":\"teller-030424\"");
-  expect(MR_OK, complete(runtime, "ann", NULL, "teller-030424"));
-  expect(MR_E_RATE_LIMITED, complete(runtime, "ann", NULL, ""));
+  complete(MR_OK, runtime, "ann", NULL, "teller-030424");
+  complete(MR_E_RATE_LIMITED, runtime, "ann", NULL, "");
   gives(runtime, "endpoint.roll_back", "{\"name\":\"teller\"}", "\"version\":\"teller\"");
   gives(runtime, "endpoint.updates", "{\"id\":\"teller\"}", "\"teller-030424\"");
-  expect(MR_OK, complete(runtime, "bob", NULL, "teller"));
+  complete(MR_OK, runtime, "bob", NULL, "teller");
 
   /* Three months' notice, then it is gone; each is told each state once. */
   const char *early = "{\"subject\":{\"kind\":\"model\",\"name\":\"teller\"},\"offering\":\"pay_per_token\",\"who\":\"c\","
@@ -153,14 +146,14 @@ int main(int argc, char **argv) {
                      "\"reason\":\"\",\"change\":{\"plan\":{\"retire\":{\"day\":\"2024-06-04\",\"wording\":\"after\"}}}}";
   gives(runtime, "lifecycle.revise", plan, "\"seq\":");
   set_time(&host, MARCH_4TH + 2 * DAY);
-  expect(MR_OK, complete(runtime, "bob", NULL, "teller"));
-  expect(MR_OK, complete(runtime, "bob", NULL, "teller"));
+  complete(MR_OK, runtime, "bob", NULL, "teller");
+  complete(MR_OK, runtime, "bob", NULL, "teller");
   CHECK(host.told == 1 && strstr(host.last, "\"principal\":\"bob\"") != NULL);
   gives(runtime, "lifecycle.status", "{\"endpoint\":\"teller\",\"principal\":\"bob\"}", "\"state\":\"announced\"");
   gives(runtime, "lifecycle.status", "{\"endpoint\":\"teller\"}", "\"shutdown_date\":\"2024-06-05\"");
   gives(runtime, "lifecycle.documents", "{\"at\":\"2024-11-15T00:00:00Z\"}", "databricks-dbrx-instruct");
   set_time(&host, MARCH_4TH + 93 * DAY);
-  expect(MR_E_MODEL_RETIRED, complete(runtime, "bob", NULL, ""));
+  complete(MR_E_MODEL_RETIRED, runtime, "bob", NULL, "");
   CHECK(host.told == 2 && strstr(host.last, "\"state\":\"retired\"") != NULL);
 
   /* Everybody's use, and who still uses what is gone. */
