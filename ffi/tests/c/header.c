@@ -12,9 +12,19 @@
 #define FIELD(type, field, offset) ASSERT(offsetof(type, field) == (offset))
 
 ASSERT(sizeof(mr_status) == 4);
-ASSERT(sizeof(mr_runtime_options) == 16);
+ASSERT(sizeof(mr_runtime_options) == 96);
 FIELD(mr_runtime_options, struct_size, 0);
 FIELD(mr_runtime_options, memory_budget, 8);
+FIELD(mr_runtime_options, database, 16);
+FIELD(mr_runtime_options, database_len, 24);
+FIELD(mr_runtime_options, catalog, 32);
+FIELD(mr_runtime_options, catalog_len, 40);
+FIELD(mr_runtime_options, clock, 48);
+FIELD(mr_runtime_options, clock_data, 56);
+FIELD(mr_runtime_options, clock_data_free, 64);
+FIELD(mr_runtime_options, on_lifecycle, 72);
+FIELD(mr_runtime_options, lifecycle_data, 80);
+FIELD(mr_runtime_options, lifecycle_data_free, 88);
 ASSERT(sizeof(mr_serve_options) == 120);
 FIELD(mr_serve_options, context_length, 8);
 FIELD(mr_serve_options, cache_tokens, 16);
@@ -36,10 +46,16 @@ FIELD(mr_serve_options, quantize, 96);
 FIELD(mr_serve_options, reserved2, 100);
 FIELD(mr_serve_options, affinity, 104);
 FIELD(mr_serve_options, affinity_len, 112);
-ASSERT(sizeof(mr_request_options) == 24);
+ASSERT(sizeof(mr_request_options) == 64);
 FIELD(mr_request_options, priority, 8);
 FIELD(mr_request_options, reserved, 12);
 FIELD(mr_request_options, timeout_ms, 16);
+FIELD(mr_request_options, principal, 24);
+FIELD(mr_request_options, principal_len, 32);
+FIELD(mr_request_options, entity, 40);
+FIELD(mr_request_options, entity_len, 48);
+FIELD(mr_request_options, lifecycle, 56);
+FIELD(mr_request_options, reserved2, 60);
 
 #if MR_VERSION_NUMBER != MR_VERSION_MAJOR * 1000000 + MR_VERSION_MINOR * 1000 + MR_VERSION_PATCH
 #error "the version's number is not made of its parts"
@@ -49,6 +65,8 @@ FIELD(mr_request_options, timeout_ms, 16);
 ASSERT(MR_OK == 0 && MR_TIMED_OUT == 1 && MR_DONE == 2);
 ASSERT(MR_E_INVALID_ARGUMENT == 100 && MR_E_INVALID_REQUEST == 101 && MR_E_CONTEXT_LENGTH_EXCEEDED == 102);
 ASSERT(MR_E_NOT_FOUND == 103 && MR_E_CONFLICT == 104 && MR_E_UNSUPPORTED == 105);
+ASSERT(MR_E_MODEL_RETIRED == 106 && MR_E_PERMISSION_DENIED == 107);
+ASSERT(MR_CLOCK_WALL == 0 && MR_CLOCK_MONOTONIC == 1);
 ASSERT(MR_E_INVALID_MODEL == 200 && MR_E_IO == 201 && MR_E_INSUFFICIENT_MEMORY == 202);
 ASSERT(MR_E_OVERLOADED == 300 && MR_E_CANCELLED == 301 && MR_E_DEADLINE_EXCEEDED == 302);
 ASSERT(MR_E_SHUTTING_DOWN == 303 && MR_E_RATE_LIMITED == 304 && MR_E_CALLBACK == 400 && MR_E_INTERNAL == 500);
