@@ -1,5 +1,5 @@
 /* Registered versions, endpoints, updates, retirement, limits and usage over mr_runtime_manage, under the host's clock.
-   Argument: the repository. */
+   Arguments: the repository, a folder to write to. */
 #include <pthread.h>
 
 #include "check.h"
@@ -83,11 +83,14 @@ static void complete(mr_status wanted, const mr_runtime *runtime, const char *wh
 }
 
 int main(int argc, char **argv) {
-  CHECK(argc == 2);
+  CHECK(argc == 3);
   struct host host = {MARCH_4TH, 0, 0, 0, ""};
-  char request[8192];
+  char request[8192], database[4096];
+  CHECK(snprintf(database, sizeof database, "%s/runtime.sqlite", argv[2]) < (int)sizeof database);
 
   mr_runtime_options options = MR_RUNTIME_OPTIONS_INIT;
+  options.database = database;
+  options.database_len = strlen(database);
   options.clock = tell_time;
   options.clock_data = &host;
   options.clock_data_free = free_clock;
@@ -165,5 +168,15 @@ int main(int argc, char **argv) {
   CHECK(host.clocks_freed == 1 && host.listeners_freed == 1);
   mr_runtime_release(runtime);
   CHECK(host.clocks_freed == 2 && host.listeners_freed == 2);
+
+  /* Another runtime on the same file knows all of it, and does not tell again what was told. */
+  EXPECT(MR_OK, mr_runtime_new(&options, &runtime, &error));
+  gives(runtime, "registry.versions", "{\"name\":\"main.default.teller\"}", "\"version\":2");
+  gives(runtime, "endpoint.updates", "{\"id\":\"teller\"}", "\"teller-030424\"");
+  gives(runtime, "endpoint.history", "{\"name\":\"teller\"}", "\"reason\":\"rolled back\"");
+  gives(runtime, "usage.groups", "{\"by\":[\"requester\"]}", "\"requester\":\"bob\"");
+  CHECK(host.told == 2);
+  mr_runtime_release(runtime);
+  CHECK(host.clocks_freed == 3 && host.listeners_freed == 3);
   return 0;
 }
