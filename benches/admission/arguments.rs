@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Parser;
+use serde_json::{Value, json};
 
 /// Measures what a request costs besides its model: retirement, limits and the ledger, with many models and a long ledger.
 #[derive(Debug, Parser)]
@@ -37,6 +38,19 @@ pub(crate) struct Arguments {
     /// What `cargo bench` passes to every benchmark.
     #[arg(long, hide = true)]
     pub(crate) bench: bool,
+}
+
+impl Arguments {
+    /// What there is in the world that is measured.
+    pub(crate) fn describe(&self) -> Value {
+        json!({
+            "models": self.models,
+            "principals": self.principals,
+            "models_per_principal": self.models_per_principal,
+            "rows": self.rows,
+            "random_names": self.random_names,
+        })
+    }
 }
 
 /// The command line, read; ends the process when it cannot be.

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod measure;
+#[path = "../common/report.rs"]
 mod report;
 mod world;
 
@@ -30,7 +31,7 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = tempfile::tempdir()?;
     let world = World::new(&folder.path().join("usage.db"), arguments)?;
-    let mut report = Report::new(arguments);
+    let mut report = Report::new("admission", arguments.describe());
     measure::fill(&world, arguments, &mut report)?;
     measure::requests(&world, arguments, &mut report)?;
     measure::alone(&world, arguments, &mut report)?;

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use serde::Serialize;
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -14,7 +15,7 @@ const TOKENIZER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/models/st
 pub(crate) const TOKENIZER_VOCAB: usize = 512;
 
 /// What distinguishes one Llama from another.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub(crate) struct Shape {
     /// Width of the residual stream; a multiple of `heads`.
     pub(crate) hidden: usize,

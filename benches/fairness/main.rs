@@ -6,6 +6,7 @@ mod arguments;
 mod measure;
 #[path = "../common/model.rs"]
 mod model;
+#[path = "../common/report.rs"]
 mod report;
 mod traffic;
 #[path = "../common/weights.rs"]
@@ -16,6 +17,7 @@ use std::process::ExitCode;
 
 use arguments::Arguments;
 use report::Report;
+use serde_json::json;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -32,7 +34,9 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let folder = model::write(&arguments.shape())?;
-    let mut report = Report::new(arguments, model::parameters(&arguments.shape()));
+    let shape = arguments.shape();
+    let of = json!({ "shape": shape, "parameters": model::parameters(&shape), "weights": "F32" });
+    let mut report = Report::new("fairness", of);
     measure::reservation(folder.path(), arguments, &mut report)?;
     measure::callers(folder.path(), arguments, &mut report)?;
     report.print(&mut io::stdout().lock())?;

@@ -7,7 +7,6 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use super::Failure;
-use super::arguments::Arguments;
 
 /// One figure: how it reads in the table and in JSON.
 struct Row {
@@ -19,24 +18,17 @@ struct Row {
 
 /// Everything that was measured.
 pub(crate) struct Report {
-    model: Value,
+    bench: &'static str,
+    /// What it was measured on: a model, or how many things there are.
+    of: Value,
     figures: Map<String, Value>,
     rows: Vec<Row>,
 }
 
 impl Report {
-    pub(crate) fn new(a: &Arguments, parameters: usize) -> Self {
-        let model = json!({
-            "hidden": a.hidden,
-            "layers": a.layers,
-            "heads": a.heads,
-            "kv_heads": a.kv_heads,
-            "intermediate": a.intermediate,
-            "vocab": a.vocab,
-            "parameters": parameters,
-            "weights": "F32",
-        });
-        Self { model, figures: Map::new(), rows: Vec::new() }
+    /// Of the benchmark `bench` on `of`, which is printed and written as it is.
+    pub(crate) fn new(bench: &'static str, of: Value) -> Self {
+        Self { bench, of, figures: Map::new(), rows: Vec::new() }
     }
 
     /// Adds a figure; `key` is its name in JSON.
@@ -53,20 +45,20 @@ impl Report {
     }
 
     pub(crate) fn print(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "model {}", self.model)?;
+        writeln!(out, "{}", self.of)?;
         let width = self.rows.iter().map(|row| row.what.len()).max().unwrap_or(0);
         for Row { what, value, unit, note } in &self.rows {
-            writeln!(out, "{what:width$}  {value:>10.1} {unit:<9} {note}")?;
+            writeln!(out, "{what:width$}  {value:>10.2} {unit:<9} {note}")?;
         }
         Ok(())
     }
 
     pub(crate) fn write(&self, path: &Path) -> Result<(), Failure> {
         let report = json!({
-            "bench": "engine",
+            "bench": self.bench,
             "version": env!("CARGO_PKG_VERSION"),
             "cores": std::thread::available_parallelism().map_or(0, usize::from),
-            "model": self.model,
+            "of": self.of,
             "figures": self.figures,
         });
         let mut text = serde_json::to_string_pretty(&report)?;
