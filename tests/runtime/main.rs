@@ -5,6 +5,7 @@
 mod adapters;
 mod affinity;
 mod answers;
+mod capacity;
 mod embeddings;
 mod lifetimes;
 mod metering;
