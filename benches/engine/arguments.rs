@@ -5,30 +5,15 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::model::Shape;
+use super::shape::ShapeArguments;
 
 /// Measures decode and prefill tokens/s, batch-size scaling, the longest pause of a running generation while a long
 /// prompt arrives, and what a prefix hit saves, on a synthetic model of the given shape.
 #[derive(Debug, Parser)]
 #[command(name = "engine", bin_name = "cargo bench --bench engine --")]
 pub(crate) struct Arguments {
-    /// Width of the residual stream; a multiple of --heads.
-    #[arg(long, default_value_t = 512)]
-    pub(crate) hidden: usize,
-    /// Decoder layers.
-    #[arg(long, default_value_t = 8)]
-    pub(crate) layers: usize,
-    /// Query heads.
-    #[arg(long, default_value_t = 8)]
-    pub(crate) heads: usize,
-    /// Key and value heads; divides --heads.
-    #[arg(long, default_value_t = 4)]
-    pub(crate) kv_heads: usize,
-    /// Width of the feed-forward network.
-    #[arg(long, default_value_t = 1408)]
-    pub(crate) intermediate: usize,
-    /// Vocabulary size; at least the 512 tokens of the tokenizer that is used.
-    #[arg(long, default_value_t = 8192)]
-    pub(crate) vocab: usize,
+    #[command(flatten)]
+    model: ShapeArguments,
 
     /// Tokens that each request of the batch measurements generates.
     #[arg(long, default_value_t = 48)]
@@ -67,15 +52,7 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// The model to measure.
     pub(crate) fn shape(&self) -> Shape {
-        Shape {
-            hidden: self.hidden,
-            layers: self.layers,
-            heads: self.heads,
-            kv_heads: self.kv_heads,
-            intermediate: self.intermediate,
-            vocab: self.vocab,
-            context: self.context(),
-        }
+        self.model.with_context(self.context())
     }
 
     /// How long the context has to be for every measurement.

@@ -9,6 +9,8 @@ mod measure;
 mod model;
 #[path = "../common/report.rs"]
 mod report;
+#[path = "../common/shape.rs"]
+mod shape;
 #[path = "../common/weights.rs"]
 mod weights;
 

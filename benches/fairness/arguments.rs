@@ -5,30 +5,15 @@ use std::path::PathBuf;
 use clap::Parser;
 
 use super::model::Shape;
+use super::shape::ShapeArguments;
 
 /// Measures what a reserved endpoint attains while another one is flooded, what is left for the flood, and how long a
 /// light caller waits for its first token beside a heavy one, on a synthetic model of the given shape.
 #[derive(Debug, Parser)]
 #[command(name = "fairness", bin_name = "cargo bench --bench fairness --")]
 pub(crate) struct Arguments {
-    /// Width of the residual stream; a multiple of --heads.
-    #[arg(long, default_value_t = 512)]
-    pub(crate) hidden: usize,
-    /// Decoder layers.
-    #[arg(long, default_value_t = 8)]
-    pub(crate) layers: usize,
-    /// Query heads.
-    #[arg(long, default_value_t = 8)]
-    pub(crate) heads: usize,
-    /// Key and value heads; divides --heads.
-    #[arg(long, default_value_t = 4)]
-    pub(crate) kv_heads: usize,
-    /// Width of the feed-forward network.
-    #[arg(long, default_value_t = 1408)]
-    pub(crate) intermediate: usize,
-    /// Vocabulary size; at least the 512 tokens of the tokenizer that is used.
-    #[arg(long, default_value_t = 8192)]
-    pub(crate) vocab: usize,
+    #[command(flatten)]
+    model: ShapeArguments,
 
     /// Callers of the reserved endpoint, and of the flooded one.
     #[arg(long, default_value_t = 32)]
@@ -65,15 +50,7 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     pub(crate) fn shape(&self) -> Shape {
-        Shape {
-            hidden: self.hidden,
-            layers: self.layers,
-            heads: self.heads,
-            kv_heads: self.kv_heads,
-            intermediate: self.intermediate,
-            vocab: self.vocab,
-            context: 512,
-        }
+        self.model.with_context(512)
     }
 }
 

@@ -8,6 +8,8 @@ mod measure;
 mod model;
 #[path = "../common/report.rs"]
 mod report;
+#[path = "../common/shape.rs"]
+mod shape;
 mod traffic;
 #[path = "../common/weights.rs"]
 mod weights;
