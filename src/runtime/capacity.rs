@@ -38,13 +38,14 @@ impl ModelRuntime {
     /// An unknown endpoint, or one that cannot answer (its queue is full, its context is shorter than 16 tokens).
     pub fn measure_capacity(&self, endpoint: &str) -> Result<MeasuredCapacity> {
         let endpoint = self.inner.endpoints.find(endpoint)?;
-        let clock = self.clock();
-        let speed = match &endpoint.configuration().main().served {
-            Served::Generation(entity) => generation_speed(entity.engine(), entity.info().vocab_size, clock)?,
-            Served::Embedding(entity) => embedding_speed(entity.engine(), entity.info(), clock)?,
-        };
-        endpoint.set_speed(speed);
-        Ok(self.measured(&endpoint, speed))
+        let speed = self.measure(&endpoint)?;
+        let chunk = chunk(speed);
+        Ok(MeasuredCapacity {
+            output_tokens_per_second: speed.decode.into(),
+            prompt_tokens_per_second: speed.prefill.into(),
+            throughput_chunk_size: chunk,
+            fits: self.inner.capacity.lock().fits(endpoint.name(), speed.decode.into(), chunk),
+        })
     }
 
     /// Promises an endpoint throughput, measured in output tokens per second or what takes as long: at least `min` whatever
@@ -58,10 +59,7 @@ impl ModelRuntime {
         let found = self.inner.endpoints.find(endpoint)?;
         let speed = match found.speed() {
             Some(speed) => speed,
-            None => {
-                self.measure_capacity(endpoint)?;
-                found.speed().unwrap_or(Speed { decode: 1, prefill: 1 })
-            }
+            None => self.measure(&found)?,
         };
         let measured = u64::from(speed.decode);
         self.inner.capacity.lock().reserve(endpoint, measured, chunk(speed), wanted)?;
@@ -105,14 +103,15 @@ impl ModelRuntime {
         Ok(())
     }
 
-    fn measured(&self, endpoint: &Endpoint, speed: Speed) -> MeasuredCapacity {
-        let chunk = chunk(speed);
-        MeasuredCapacity {
-            output_tokens_per_second: speed.decode.into(),
-            prompt_tokens_per_second: speed.prefill.into(),
-            throughput_chunk_size: chunk,
-            fits: self.inner.capacity.lock().fits(endpoint.name(), speed.decode.into(), chunk),
-        }
+    /// How fast an endpoint's main entity is, kept for its reservations.
+    fn measure(&self, endpoint: &Endpoint) -> Result<Speed> {
+        let clock = self.clock();
+        let speed = match &endpoint.configuration().main().served {
+            Served::Generation(entity) => generation_speed(entity.engine(), entity.info().vocab_size, clock)?,
+            Served::Embedding(entity) => embedding_speed(entity.engine(), entity.info(), clock)?,
+        };
+        endpoint.set_speed(speed);
+        Ok(speed)
     }
 }
 
