@@ -10,6 +10,8 @@ use super::write::{self, JsonStyle};
 
 /// Instructions that one rendering may take. A long conversation with many tools takes some ten thousand.
 pub(super) const FUEL: u64 = 400_000;
+/// Instructions that each of the short conversations of [`super::probe`] may take: together no more than one rendering.
+pub(super) const PROBE_FUEL: u64 = FUEL / 10;
 /// How deep blocks and macros may be nested, in the template engine's measure.
 const RECURSION: usize = 120;
 

@@ -36,6 +36,16 @@ pub enum TemplateError {
         /// The limit, in its unit.
         limit: usize,
     },
+    /// The conversation has something that this model does not take.
+    #[error("{param} is {value}; {accepted}")]
+    NotTaken {
+        /// Where it is, as `messages[0].role`.
+        param: String,
+        /// What it is.
+        value: String,
+        /// What would be taken.
+        accepted: &'static str,
+    },
     /// A companion file is damaged.
     #[error("{file}: {reason}")]
     Invalid {
@@ -56,14 +66,19 @@ pub enum TemplateError {
 
 impl From<TemplateError> for Error {
     fn from(error: TemplateError) -> Self {
+        let param = match &error {
+            TemplateError::NotTaken { param, .. } => param.clone(),
+            _ => "messages".to_owned(),
+        };
         let kind = match &error {
             TemplateError::Syntax { .. } | TemplateError::Invalid { .. } => ErrorKind::InvalidModel,
-            TemplateError::Refused { .. } | TemplateError::Render { .. } | TemplateError::Limit { .. } => {
-                ErrorKind::InvalidRequest
-            }
+            TemplateError::Refused { .. }
+            | TemplateError::Render { .. }
+            | TemplateError::Limit { .. }
+            | TemplateError::NotTaken { .. } => ErrorKind::InvalidRequest,
             TemplateError::Read { kind, .. } => *kind,
         };
         let converted = Self::new(kind, error.to_string()).with_source(error);
-        if kind == ErrorKind::InvalidRequest { converted.with_param("messages") } else { converted }
+        if kind == ErrorKind::InvalidRequest { converted.with_param(param) } else { converted }
     }
 }

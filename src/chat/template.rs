@@ -9,9 +9,11 @@ use jiff::tz::TimeZone;
 use minijinja::{Environment, Error, ErrorKind, Value};
 use serde_json::Map;
 
-use super::environment::{FUEL, Refusal, environment};
+use super::dialect::Dialect;
+use super::environment::{FUEL, PROBE_FUEL, Refusal, environment};
 use super::error::TemplateError;
 use super::generation;
+use super::probe;
 use super::stack::with_room;
 use super::values::from_json;
 
@@ -67,10 +69,11 @@ pub struct TemplateInput<'a> {
 pub struct ChatTemplate {
     environment: Environment<'static>,
     tokens: TemplateTokens,
+    dialect: Dialect,
 }
 
 impl ChatTemplate {
-    /// Compiles a template.
+    /// Compiles a template, and renders some short conversations with it to find out what it can do.
     ///
     /// # Errors
     /// The source is no template; the error names the line.
@@ -78,14 +81,30 @@ impl ChatTemplate {
         if source.len() > MAX_SOURCE {
             return Err(TemplateError::Limit { what: "the source in bytes", limit: MAX_SOURCE });
         }
-        let environment = with_room(|| {
+        with_room(|| {
             let mut environment = environment()?;
             environment.add_template_owned(NAME, generation::tolerate(source))?;
-            Ok(environment)
+            let mut template = Self { environment, tokens, dialect: Dialect::default() };
+            template.environment.set_fuel(Some(PROBE_FUEL));
+            template.dialect = probe::dialect(source, &|messages, tools| {
+                template.render_here(&TemplateInput {
+                    messages,
+                    tools,
+                    add_generation_prompt: true,
+                    variables: &Map::new(),
+                    now: Timestamp::UNIX_EPOCH,
+                })
+            });
+            template.environment.set_fuel(Some(FUEL));
+            Ok(template)
         })
         .map_err(no_room)?
-        .map_err(syntax)?;
-        Ok(Self { environment, tokens })
+        .map_err(syntax)
+    }
+
+    /// How the model talks: what the template takes, and how answers are written.
+    pub fn dialect(&self) -> &Dialect {
+        &self.dialect
     }
 
     /// Renders a conversation.

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::exit)]
 
 mod causal;
+mod dialects;
 mod embeddings;
 mod encoder_files;
 mod gguf_files;
@@ -61,7 +62,12 @@ fn items(root: &Path) -> Vec<(PathBuf, Run)> {
     }
     for item in children(&root.join("templates")) {
         if item.extension().is_some_and(|e| e == "json") {
+            if item.file_stem().is_some_and(|stem| stem != "chat-golden") {
+                found.push((item.clone(), dialects::others));
+            }
             found.push((item, templates::run));
+        } else if item.extension().is_some_and(|e| e == "jinja") {
+            found.push((item, dialects::run));
         }
     }
     for item in children(&root.join("sampling")) {
