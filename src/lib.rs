@@ -5,9 +5,9 @@
 //! that served it. There is no server in it.
 //!
 //! The modules are floors of one house; each imports only from floors below it (top to bottom):
-//! [`management`], [`runtime`], [`engine`] beside [`embedding`], [`models`], [`chat`], [`metering`] beside [`registry`],
-//! [`lifecycle`], [`catalog`], [`backend`], [`weights`], [`tokenizer`], [`protocol`], [`fairness`], [`database`], [`error`] and
-//! [`clock`].
+//! [`management`], [`runtime`], [`engine`] beside [`embedding`], [`models`], [`grammar`], [`chat`], [`metering`] beside
+//! [`registry`], [`lifecycle`], [`catalog`], [`backend`], [`weights`], [`tokenizer`], [`protocol`], [`fairness`],
+//! [`database`], [`error`] and [`clock`].
 
 pub mod backend;
 pub mod catalog;
@@ -18,6 +18,7 @@ pub mod embedding;
 pub mod engine;
 pub mod error;
 pub mod fairness;
+pub mod grammar;
 pub mod lifecycle;
 mod mailbox;
 pub mod management;
