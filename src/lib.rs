@@ -5,11 +5,12 @@
 //! that served it. There is no server in it.
 //!
 //! The modules are floors of one house; each imports only from floors below it (top to bottom):
-//! [`management`], [`runtime`], [`engine`] beside [`embedding`], [`models`], [`grammar`], [`chat`], [`metering`] beside
+//! [`management`] beside [`batch`], [`runtime`], [`engine`] beside [`embedding`], [`models`], [`grammar`], [`chat`], [`metering`] beside
 //! [`registry`], [`lifecycle`], [`catalog`], [`backend`], [`weights`], [`tokenizer`], [`protocol`], [`fairness`],
 //! [`database`], [`error`] and [`clock`].
 
 pub mod backend;
+pub mod batch;
 pub mod catalog;
 pub mod chat;
 pub mod clock;

@@ -10,7 +10,8 @@ pub mod completion_response;
 pub mod embedding;
 pub mod embedding_response;
 pub mod error_body;
-mod json;
+pub mod event_stream;
+pub(crate) mod json;
 pub mod options;
 pub mod rate_limit;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use embedding_response::{
     EmbeddingData, EmbeddingListObject, EmbeddingObject, EmbeddingResponse, EmbeddingUsage, EmbeddingVector,
 };
 pub use error_body::{ErrorBody, ErrorDetail, PlainDetail, RateLimitDetail};
+pub use event_stream::EventStream;
 pub use options::{GenerationOptions, StreamOptions};
 pub use rate_limit::{LimitType, RateLimited};
 pub use usage::{FinishReason, PromptTokensDetails, Usage};

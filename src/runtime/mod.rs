@@ -228,8 +228,16 @@ impl ModelRuntime {
     /// # Errors
     /// As [`chat`](Self::chat).
     pub fn chat_with(&self, request: ChatRequest, options: RequestOptions) -> Result<ChatResponse> {
+        self.chat_start(request, options)?.wait()
+    }
+
+    /// Begins to answer a conversation at once; [`ResponseStream::wait`] gives the answer, and what comes back can be cancelled.
+    ///
+    /// # Errors
+    /// As [`chat`](Self::chat), as far as it shows before the first token.
+    pub fn chat_start(&self, request: ChatRequest, options: RequestOptions) -> Result<ChatStream> {
         refuse_stream(&request.options)?;
-        self.start_chat(&request, &options, false)?.wait()
+        self.start_chat(&request, &options, false)
     }
 
     /// Answers a conversation chunk by chunk.
@@ -265,8 +273,20 @@ impl ModelRuntime {
         request: CompletionRequest,
         options: RequestOptions,
     ) -> Result<CompletionResponse> {
+        self.complete_start(request, options)?.wait()
+    }
+
+    /// As [`chat_start`](Self::chat_start), for a text.
+    ///
+    /// # Errors
+    /// As [`chat_start`](Self::chat_start).
+    pub fn complete_start(
+        &self,
+        request: CompletionRequest,
+        options: RequestOptions,
+    ) -> Result<CompletionStream> {
         refuse_stream(&request.options)?;
-        self.start_completion(&request, &options, false)?.wait()
+        self.start_completion(&request, &options, false)
     }
 
     /// Continues a text chunk by chunk.
@@ -359,7 +379,8 @@ impl ModelRuntime {
         configuration.main().served.generation(asked).cloned()
     }
 
-    fn clock(&self) -> &dyn Clock {
+    /// Where the runtime reads the time.
+    pub(crate) fn clock(&self) -> &dyn Clock {
         self.inner.clock.as_ref()
     }
 
