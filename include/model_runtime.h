@@ -814,7 +814,8 @@ void mr_text_free(struct mr_text *text);
 int32_t mr_event_get_kind(const struct mr_event *event);
 
 /**
- * The text that the event adds to the answer, of all its chunks together.
+ * The text that the event adds to the answer, of all its chunks together; where several answers were asked for, to the
+ * first of them.
  *
  * @param event (in) The event, or NULL.
  * @param len (out) Receives the number of bytes without the NUL; NULL if it is not wanted.
@@ -1359,6 +1360,57 @@ mr_status mr_request_timings(const struct mr_request *request,
  * @since 0.1
  */
 void mr_request_free(struct mr_request *request);
+
+/**
+ * Writes the conversation of a request that has ended well into a file: the tokens of its prompt and of its answer, and
+ * what the endpoint's cache holds of them.
+ *
+ * @param request (in) The request; not NULL.
+ * @param choice (in) Which of its answers, from 0.
+ * @param path (in) The file, which is complete afterwards or as it was before.
+ * @param path_len (in) Bytes in path.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_CONFLICT: it has not ended, or not well, or has no such choice;
+ *   MR_E_NOT_FOUND: its endpoint or adapter is gone; MR_E_UNSUPPORTED: an endpoint without prefix sharing; MR_E_IO;
+ *   MR_E_INSUFFICIENT_MEMORY.
+ *
+ * Thread safety: any thread, concurrently; not in a callback.
+ * Blocking: while the cache is copied and the file written; others are served meanwhile.
+ * @since 0.1
+ */
+mr_status mr_request_save_session(const struct mr_request *request,
+                                  size_t choice,
+                                  const char *path,
+                                  size_t path_len,
+                                  struct mr_error **error);
+
+/**
+ * Puts a conversation from a file into the cache of an endpoint that serves the same model in the same way. The next
+ * request that begins with it finds it there, and its answer is the same as if it had never been away.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param endpoint (in) The endpoint's name.
+ * @param endpoint_len (in) Bytes in endpoint.
+ * @param path (in) The file.
+ * @param path_len (in) Bytes in path.
+ * @param cached_tokens (out) Receives how many tokens from its beginning need not be computed again, as long as the cache
+ *   has room for them; NULL if it is not wanted.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_INVALID_REQUEST: no session, or a damaged one; MR_E_CONFLICT: one of another
+ *   model, kind of cache or instruction set, both of which the message names; MR_E_NOT_FOUND; MR_E_UNSUPPORTED; MR_E_OVERLOADED:
+ *   running requests hold the whole cache; MR_E_IO.
+ *
+ * Thread safety: any thread, concurrently; not in a callback.
+ * Blocking: while the file is read and copied; others are served meanwhile.
+ * @since 0.1
+ */
+mr_status mr_runtime_restore_session(const struct mr_runtime *runtime,
+                                     const char *endpoint,
+                                     size_t endpoint_len,
+                                     const char *path,
+                                     size_t path_len,
+                                     size_t *cached_tokens,
+                                     struct mr_error **error);
 
 /**
  * Begins to make the vectors of texts.

@@ -67,6 +67,11 @@ impl<M: Send + 'static> Mailbox<M> {
         sent.map(|()| number).map_err(|error| error.into_inner())
     }
 
+    /// A further way in, for messages without a number.
+    pub(crate) fn sender(&self) -> Sender<M> {
+        self.sender.lock().0.clone()
+    }
+
     /// Sends a message. Nobody to hear it means that everything has ended.
     pub(crate) fn send(&self, message: M) {
         let sent = self.sender.lock().0.send(message);

@@ -51,7 +51,7 @@ fn write(
         for (index, (text, logits)) in (0u64..).zip(texts.iter_mut().zip(logits.chunks_exact(vocab))) {
             let seed = arguments.seed.wrapping_add(index);
             let params = SamplingParams { seed, logit_bias: logit_bias.clone(), ..SamplingParams::default() };
-            let token = sampler.sample(logits, &params, &text[..1], &text[1..])?.id;
+            let token = sampler.sample(logits, None, &params, &text[..1], &text[1..])?.id;
             text.push(token);
         }
     }

@@ -69,7 +69,8 @@ pub unsafe extern "C" fn mr_event_get_kind(event: *const mr_event) -> i32 {
     guard_or(0, || unsafe { handle::peek(event) }.map(|event| event.kind))
 }
 
-/// The text that the event adds to the answer, of all its chunks together.
+/// The text that the event adds to the answer, of all its chunks together; where several answers were asked for, to the
+/// first of them.
 ///
 /// @param event (in) The event, or NULL.
 /// @param len (out) Receives the number of bytes without the NUL; NULL if it is not wanted.

@@ -23,6 +23,7 @@ pub mod options;
 pub mod request;
 pub mod runtime;
 pub mod serve;
+pub mod session;
 pub mod status;
 pub mod stream;
 pub mod text;

@@ -44,7 +44,7 @@ pub(crate) struct RequestHandle {
     canceller: Canceller,
 }
 
-struct State {
+pub(crate) struct State {
     reading: Reading,
     poison: Poison,
     /// Keeps the runtime, and its callbacks' thread, until the request is freed. The last field: dropped last.
@@ -112,6 +112,21 @@ impl State {
         }
     }
 
+    /// Writes a choice as a session into a file.
+    pub(crate) fn save_session(&self, choice: usize, path: &str) -> Result<(), Failure> {
+        let session = match &self.reading {
+            Reading::Pull { answer, .. } => answer.session(choice),
+            Reading::Push(pushed) => pushed.with_answer(|answer| answer.session(choice)),
+        };
+        let session = session.ok_or_else(|| {
+            let message = format!(
+                "the request has no choice {choice} that has ended well; a session is of one that has"
+            );
+            Error::new(ErrorKind::Conflict, message).with_param("choice")
+        })?;
+        Ok(self.runtime.runtime.save_session_to(&session, path)?)
+    }
+
     fn timings(&self) -> Result<String, Failure> {
         let timings = match &self.reading {
             Reading::Pull { answer, .. } => answer.timings(),
@@ -142,7 +157,7 @@ pub(crate) fn timeout(timeout_ms: i64) -> Result<Option<Duration>, Failure> {
     }
 }
 
-fn state(request: *const mr_request) -> Result<Arc<State>, Failure> {
+pub(crate) fn state(request: *const mr_request) -> Result<Arc<State>, Failure> {
     Ok(Arc::clone(&handle::find("request", request)?.state))
 }
 

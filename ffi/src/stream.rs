@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_core::Stream;
 use runtime::protocol::{ChatChunk, CompletionChunk};
-use runtime::runtime::{Canceller, Next, RequestTimings, ResponseStream, Shape};
+use runtime::runtime::{Canceller, Next, RequestTimings, ResponseStream, Session, Shape};
 use runtime::{Error, ErrorKind};
 use serde::Serialize;
 
@@ -30,9 +30,11 @@ pub(crate) trait Answer: Send + Sync {
     fn canceller(&self) -> Canceller;
     fn version(&self) -> &str;
     fn timings(&self) -> Option<RequestTimings>;
+    /// A choice as a conversation, once the request has ended well.
+    fn session(&self, choice: usize) -> Option<Session>;
 }
 
-/// The text that a chunk adds to its answer.
+/// The text that a chunk adds to its answer; of several choices, to the first.
 trait Piece: Serialize {
     fn add_to(&self, text: &mut String);
 }
@@ -41,6 +43,7 @@ impl Piece for ChatChunk {
     fn add_to(&self, text: &mut String) {
         self.choices
             .iter()
+            .filter(|choice| choice.index == 0)
             .filter_map(|choice| choice.delta.content.as_deref())
             .for_each(|new| text.push_str(new));
     }
@@ -48,7 +51,7 @@ impl Piece for ChatChunk {
 
 impl Piece for CompletionChunk {
     fn add_to(&self, text: &mut String) {
-        self.choices.iter().for_each(|choice| text.push_str(&choice.text));
+        self.choices.iter().filter(|choice| choice.index == 0).for_each(|choice| text.push_str(&choice.text));
     }
 }
 
@@ -110,6 +113,10 @@ where
 
     fn timings(&self) -> Option<RequestTimings> {
         self.timings()
+    }
+
+    fn session(&self, choice: usize) -> Option<Session> {
+        self.session(choice)
     }
 }
 

@@ -18,6 +18,7 @@ const SOURCES: &[&str] = &[
     "manage",
     "generate",
     "request",
+    "session",
     "embeddings",
 ];
 

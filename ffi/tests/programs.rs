@@ -46,7 +46,7 @@ fn program(name: &str, how: &How) {
         _ => Command::new(&program),
     };
     let model = match name {
-        "adapters" | "management" => manifest(".."),
+        "adapters" | "management" | "sessions" => manifest(".."),
         "embeddings" => manifest("../tests/data/tiny"),
         _ => model(),
     };
@@ -105,6 +105,21 @@ fn embeddings_sanitized() {
 #[test]
 fn embeddings_under_valgrind() {
     program("embeddings", &How::Valgrind);
+}
+
+#[test]
+fn sessions() {
+    program("sessions", &How::Plain);
+}
+
+#[test]
+fn sessions_sanitized() {
+    program("sessions", &How::Sanitized);
+}
+
+#[test]
+fn sessions_under_valgrind() {
+    program("sessions", &How::Valgrind);
 }
 
 #[test]

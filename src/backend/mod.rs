@@ -160,6 +160,22 @@ pub trait Backend: Send + Sync + 'static {
     /// A size that overflows or cannot be allocated.
     fn new_cache(&self, shape: &CacheShape) -> Result<Self::Cache, BackendError>;
 
+    /// What the bytes of a block mean: caches that say the same understand each other's blocks, and what is computed from
+    /// them is the same to the bit.
+    fn cache_format(&self, cache: &Self::Cache) -> String;
+
+    /// Appends what the cache holds of a block, all layers of it, to `bytes`: of every block the same number.
+    ///
+    /// # Errors
+    /// There is no such block, or no memory for the bytes.
+    fn read_block(&self, cache: &Self::Cache, block: u32, bytes: &mut Vec<u8>) -> Result<(), BackendError>;
+
+    /// Puts into a block what [`read_block`](Self::read_block) gave of one, here or in another cache of the same format.
+    ///
+    /// # Errors
+    /// There is no such block, or another number of bytes than a block has.
+    fn write_block(&self, cache: &mut Self::Cache, block: u32, bytes: &[u8]) -> Result<(), BackendError>;
+
     /// Rows of `table` by id: `[ids.len(), width]`. Ids must be below the table's rows.
     ///
     /// # Errors

@@ -1,14 +1,6 @@
 //! The answers of LlamaGuard models, which classify a conversation.
 
-/// What a LlamaGuard model says about the last message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Classification {
-    /// Whether nothing was found.
-    pub safe: bool,
-    /// The categories that are violated, as the model names them (`S1`), in its order; empty where it is safe, and where the
-    /// model names none.
-    pub categories: Vec<String>,
-}
+use crate::protocol::Classification;
 
 /// Reads the answer of a LlamaGuard model: `safe`, or `unsafe` and on the next line the categories, separated by commas.
 /// White space around is ignored. `None` where it is neither, as an answer that was cut off.

@@ -25,7 +25,7 @@ mod tool_format;
 mod values;
 mod write;
 
-pub use self::classification::{Classification, classification};
+pub use self::classification::classification;
 pub use self::dialect::Dialect;
 pub use self::error::TemplateError;
 pub use self::output::{Event, OutputOptions, OutputParser};

@@ -74,18 +74,44 @@ impl BlockCache {
         self.total() - self.available()
     }
 
-    /// Plans what a sequence of `tokens` would take that an adapter computes. The last token is never shared: somebody
-    /// must compute its logits.
-    pub(crate) fn plan(&self, adapter: AdapterId, tokens: &[u32], reservation: &mut Reservation) {
+    /// Plans what a sequence of `tokens` would take that an adapter computes; `share`: what others have computed counts.
+    /// The last token is never shared: somebody must compute its logits.
+    pub(crate) fn plan(
+        &self,
+        adapter: AdapterId,
+        tokens: &[u32],
+        share: bool,
+        reservation: &mut Reservation,
+    ) {
         reservation.shared.clear();
         reservation.node = NodeId::root(adapter);
-        let before_last = &tokens[..tokens.len().saturating_sub(1)];
-        for block in before_last.chunks_exact(BLOCK_TOKENS) {
-            let Some(node) = self.index.child(reservation.node, block) else { break };
+        let before_last = if share { &tokens[..tokens.len().saturating_sub(1)] } else { &[] };
+        for node in self.find(adapter, before_last) {
             reservation.shared.push(node.block);
             reservation.node = node.id;
         }
         reservation.fresh = blocks_for(tokens.len()) - reservation.shared.len();
+    }
+
+    /// The shareable blocks of the beginning of `tokens`, one after the other.
+    pub(crate) fn find(&self, adapter: AdapterId, tokens: &[u32]) -> impl Iterator<Item = Node> {
+        let mut parent = NodeId::root(adapter);
+        tokens.chunks_exact(BLOCK_TOKENS).map_while(move |block| {
+            let node = self.index.child(parent, block)?;
+            parent = node.id;
+            Some(node)
+        })
+    }
+
+    /// Holds a shareable block in `table`.
+    pub(crate) fn hold(&mut self, block: u32, table: &mut Vec<u32>) {
+        self.acquire(block);
+        table.push(block);
+    }
+
+    /// How many blocks of `table` from its beginning are shareable.
+    pub(crate) fn shareable(&self, table: &[u32]) -> usize {
+        table.iter().take_while(|block| self.index.holds(**block)).count()
     }
 
     /// Whether `reservation` can be committed and `headroom` blocks are still to be had afterwards.
@@ -232,7 +258,7 @@ mod tests {
     /// Fills `table` with blocks for `tokens` and shares all full ones.
     fn store(cache: &mut BlockCache, tokens: &[u32]) -> Vec<u32> {
         let mut plan = Reservation::default();
-        cache.plan(AdapterId::BASE, tokens, &mut plan);
+        cache.plan(AdapterId::BASE, tokens, true, &mut plan);
         let mut table = Vec::new();
         assert!(cache.commit(&plan, &mut table));
         let mut node = NodeId::root(AdapterId::BASE);
@@ -250,9 +276,9 @@ mod tests {
         cache.release_table(&mut table);
         assert_eq!((cache.used(), cache.cached()), (0, 3));
         let mut plan = Reservation::default();
-        cache.plan(AdapterId::BASE, &tokens, &mut plan);
+        cache.plan(AdapterId::BASE, &tokens, true, &mut plan);
         assert_eq!((plan.shared.len(), plan.fresh), (2, 1));
-        cache.plan(AdapterId::BASE, &tokens[..33], &mut plan);
+        cache.plan(AdapterId::BASE, &tokens[..33], true, &mut plan);
         assert_eq!((plan.shared.len(), plan.fresh), (2, 1));
     }
 
@@ -265,7 +291,7 @@ mod tests {
         let mut other = Vec::new();
         assert!(cache.grow(&mut other, 2), "one free block and one evicted");
         let mut plan = Reservation::default();
-        cache.plan(AdapterId::BASE, &[tokens.as_slice(), &[1]].concat(), &mut plan);
+        cache.plan(AdapterId::BASE, &[tokens.as_slice(), &[1]].concat(), true, &mut plan);
         assert_eq!(plan.shared.len(), 2);
         assert!(!cache.fits(&plan, 0), "both shared blocks would be revived and two more are missing");
         assert!(!cache.grow(&mut other, 5));

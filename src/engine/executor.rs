@@ -1,7 +1,7 @@
 //! What the engine drives: something that computes one step.
 
 use crate::backend::Batch;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 
 /// Computes steps. The runtime implements it over a model and a backend; tests implement it with doubles.
 ///
@@ -27,4 +27,30 @@ pub trait Executor: Send {
     /// panic, or another number of logits than asked for, loses them too and everything that could have been
     /// shared: what runs besides is computed again.
     fn execute(&mut self, batch: &Batch) -> Result<&[f32]>;
+
+    /// What the bytes of its cache's blocks mean: executors that say the same understand each other's. `None`: it keeps
+    /// its blocks to itself.
+    fn cache_format(&self) -> Option<String> {
+        None
+    }
+
+    /// Appends what the cache holds of a block to `bytes`: of every block the same number.
+    ///
+    /// # Errors
+    /// No memory for the bytes, or an executor that keeps its blocks to itself.
+    fn read_block(&self, _block: u32, _bytes: &mut Vec<u8>) -> Result<()> {
+        Err(keeps_its_blocks())
+    }
+
+    /// Puts into a block what [`read_block`](Self::read_block) gave of one, here or at an executor of the same format.
+    ///
+    /// # Errors
+    /// Another number of bytes than a block has, or an executor that keeps its blocks to itself.
+    fn write_block(&mut self, _block: u32, _bytes: &[u8]) -> Result<()> {
+        Err(keeps_its_blocks())
+    }
+}
+
+fn keeps_its_blocks() -> Error {
+    Error::new(ErrorKind::Unsupported, "this model's cache cannot be saved and restored")
 }

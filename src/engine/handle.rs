@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crossbeam::atomic::AtomicCell;
+use crossbeam::channel::Sender;
 
 use super::executor::Executor;
 use super::options::EngineOptions;
@@ -134,6 +135,24 @@ impl Engine {
         Ok(())
     }
 
+    /// Calls the engine's thread when what a token may be has become known ([`Allowed::Later`](super::Allowed::Later)).
+    pub fn waker(&self) -> Waker {
+        Waker(self.mailbox.sender())
+    }
+
+    /// Whether it is the engine's own thread that asks.
+    pub(super) fn is_worker(&self) -> bool {
+        self.mailbox.is_here()
+    }
+
+    pub(super) fn send(&self, message: Message) -> Result<()> {
+        if self.shared.door.is_closed() || self.mailbox.has_ended() {
+            return Err(shutting_down());
+        }
+        self.mailbox.send(message);
+        Ok(())
+    }
+
     /// Cancels a request: it ends with [`ErrorKind::Cancelled`] within one step, wherever it is. A request that has
     /// ended already stays as it is.
     pub fn cancel(&self, id: RequestId) {
@@ -166,6 +185,23 @@ impl Engine {
         self.shared.door.close();
         self.mailbox.send(Message::Wake);
         self.mailbox.join();
+    }
+}
+
+/// Calls an engine's thread. Keeps nothing alive; an engine that is gone does not hear it.
+#[derive(Clone)]
+pub struct Waker(Sender<Message>);
+
+impl Waker {
+    /// Lets the engine look again for what was not known before.
+    pub fn wake(&self) {
+        let _ = self.0.send(Message::Wake);
+    }
+}
+
+impl std::fmt::Debug for Waker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Waker")
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct SequenceSnapshot {
     pub(crate) wanted: usize,
     pub(crate) computed: usize,
     pub(crate) planned: usize,
+    /// Rows of the plan that score the prompt.
+    pub(crate) scores: usize,
     pub(crate) shared: usize,
     pub(crate) table_len: usize,
     pub(crate) table: Vec<u32>,
@@ -45,6 +47,7 @@ impl SequenceSnapshot {
             wanted: sequence.max_tokens - sequence.generated(),
             computed: sequence.computed,
             planned: sequence.planned,
+            scores: sequence.scores(sequence.computed + sequence.planned - sequence.drafts),
             shared: sequence.shared,
             table_len: sequence.table_len(),
             table: sequence.table.clone(),
@@ -71,6 +74,8 @@ pub(crate) struct Snapshot {
     pub(crate) callers: Callers,
     /// The running sequences of the planned step and their rows.
     pub(crate) participants: Vec<(usize, usize)>,
+    /// How many of the last rows of each have logits because they score the prompt.
+    pub(crate) scores: Vec<usize>,
     pub(crate) decode_rows: usize,
     pub(crate) draft_rows: usize,
     pub(crate) prefill_rows: usize,
@@ -104,6 +109,7 @@ impl Scheduler {
             new: self.queue.new_ones().map(SequenceSnapshot::of).collect(),
             callers: self.callers.clone(),
             participants: self.step.participants.iter().map(|part| (part.index, part.rows)).collect(),
+            scores: self.step.participants.iter().map(|part| part.scores).collect(),
             decode_rows: self.step.decode_rows,
             draft_rows: self.step.draft_rows,
             prefill_rows: self.step.prefill_rows,
@@ -223,8 +229,13 @@ impl Snapshot {
                 "{id:?}: {drafts} drafts in {planned} rows"
             );
             require!(drafts == 0 || drafts < wanted, "{id:?}: {drafts} drafts, {wanted} tokens are wanted");
-            require!(computed < tokens, "{id:?}: nothing left to compute");
-            require!(sequence.phase == Phase::Prefill || computed + 1 == tokens, "{id:?} does not decode");
+            let left = tokens - computed.min(tokens);
+            let fits = match sequence.phase {
+                Phase::Prefill => left > 0,
+                Phase::Decode => left == 1,
+                Phase::Choosing => left == 0 && planned == 0,
+            };
+            require!(fits, "{id:?}: {left} tokens to compute in {:?}", sequence.phase);
             require!(
                 sequence.table.len() == sequence.table_len,
                 "{id:?}: {} blocks instead of {}",
@@ -275,7 +286,7 @@ impl Snapshot {
         let drafts: usize = self.running.iter().map(|sequence| sequence.drafts).sum();
         require!(drafts == *draft_rows, "{drafts} drafts counted as {draft_rows}");
         let (mut row, mut logit_rows) = (0, Vec::new());
-        for (span, (index, rows)) in batch.spans.iter().zip(&self.participants) {
+        for ((span, (index, rows)), scores) in batch.spans.iter().zip(&self.participants).zip(&self.scores) {
             let Some(sequence) = self.running.get(*index) else { return Err(format!("no sequence {index}")) };
             let id = sequence.id;
             require!(
@@ -293,10 +304,13 @@ impl Snapshot {
             require!(table.len() == blocks_for(span.context_len()), "{id:?}: {} blocks", table.len());
             require!(sequence.table.starts_with(table), "{id:?}: another block table");
             row += rows;
-            if span.context_len() == sequence.tokens + sequence.drafts {
-                logit_rows.extend((row - 1 - sequence.drafts..row).map(|row| row as u32));
-            }
+            require!(*scores == sequence.scores, "{id:?}: {scores} scores, not {}", sequence.scores);
+            let chooses = span.context_len() == sequence.tokens + sequence.drafts;
+            let choices = if chooses { 1 + sequence.drafts } else { 0 };
+            logit_rows.extend((row - choices - scores..row).map(|row| row as u32));
         }
+        let most = options.logit_rows();
+        require!(logit_rows.len() <= most, "{} rows of logits, at most {most}", logit_rows.len());
         require!(logit_rows == batch.logit_rows, "logits of {:?}, not {logit_rows:?}", batch.logit_rows);
         Ok(())
     }
@@ -332,6 +346,7 @@ mod tests {
                 caller: CallerId(id as u32 % 2),
                 priority: 0,
                 prompt_lookup_tokens: 2,
+                prompt_logprobs: None,
                 deadline: None,
             };
             scheduler.submit(RequestId(id), &mut request, now).unwrap();

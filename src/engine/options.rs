@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::draft::MAX_VERIFIED_ROWS;
 use crate::error::{Error, Result};
 
 /// The bounds of one engine. All of them are checked when the engine starts.
@@ -52,6 +53,12 @@ impl EngineOptions {
         self.context_length.min(self.blocks.saturating_mul(crate::backend::BLOCK_TOKENS))
     }
 
+    /// The most rows of a step whose logits are computed: one of every sequence, more only for drafts and for prompts that
+    /// are scored.
+    pub fn logit_rows(&self) -> usize {
+        logit_rows(self.max_sequences, self.max_batch_tokens)
+    }
+
     /// Checks that the bounds fit together.
     ///
     /// # Errors
@@ -93,6 +100,11 @@ impl EngineOptions {
         }
         Ok(())
     }
+}
+
+/// As [`EngineOptions::logit_rows`].
+pub(crate) fn logit_rows(max_sequences: usize, max_batch_tokens: usize) -> usize {
+    max_sequences.max(MAX_VERIFIED_ROWS).min(max_batch_tokens)
 }
 
 #[cfg(test)]

@@ -122,7 +122,8 @@ impl Scheduler {
         if crowded && !self.running.iter().any(yields) {
             return false;
         }
-        self.cache.plan(head.adapter, &head.tokens, &mut self.reservation);
+        // Who scores its prompt computes all of it.
+        self.cache.plan(head.adapter, &head.tokens, !head.is_scoring(), &mut self.reservation);
         // A block for each running sequence to grow into is left, or the newcomer would soon be preempted. The best
         // standing sequence alone needs none.
         let has_room = |scheduler: &Self| {
@@ -157,9 +158,14 @@ impl Scheduler {
     /// Prefill chunks in order of standing until the budget is spent.
     fn plan_prefill(&mut self) {
         let mut budget = self.prefill_budget();
+        // Logits of one row are for every sequence; those that score their prompt share the rest.
+        let mut logits = self.options.logit_rows().saturating_sub(self.running.len());
         for sequence in self.running.iter_mut().filter(|sequence| sequence.is_prefill()) {
             // What another sequence has computed since this one was let in need not be computed again.
-            while sequence.computed == sequence.shared * BLOCK_TOKENS && sequence.remaining() > BLOCK_TOKENS {
+            while !sequence.is_scoring()
+                && sequence.computed == sequence.shared * BLOCK_TOKENS
+                && sequence.remaining() > BLOCK_TOKENS
+            {
                 let tokens = &sequence.tokens[sequence.computed..sequence.computed + BLOCK_TOKENS];
                 let Some(node) = self.cache.child(sequence.node, tokens) else { break };
                 self.cache.adopt(node, &mut sequence.table[sequence.shared]);
@@ -172,6 +178,12 @@ impl Scheduler {
                 }
             }
             sequence.planned = sequence.remaining().min(budget);
+            if sequence.is_scoring() && sequence.planned > 0 {
+                // Rows that were scored before they were preempted need none.
+                let known = sequence.scored.saturating_sub(sequence.computed);
+                sequence.planned = sequence.planned.min(known + logits + 1);
+                logits -= (sequence.planned - known.min(sequence.planned)).saturating_sub(1);
+            }
             budget -= sequence.planned;
         }
     }
@@ -180,16 +192,20 @@ impl Scheduler {
     /// the decodes that prefill does not use, and blocks that nobody holds. Those are given back when the step is
     /// over, so that drafts keep nobody out and preempt nobody; at most they evict a cached block sooner.
     fn plan_drafts(&mut self) {
-        let (mut asking, mut prefill) = (0, 0);
+        let (mut asking, mut prefill, mut scores) = (0, 0, 0);
         for sequence in &self.running {
             match sequence.phase {
                 Phase::Decode => asking += usize::from(sequence.lookup.is_some()),
-                Phase::Prefill => prefill += sequence.planned,
+                Phase::Prefill => {
+                    prefill += sequence.planned;
+                    scores += sequence.scores(sequence.computed + sequence.planned);
+                }
+                Phase::Choosing => {}
             }
         }
         let left = self.prefill_budget().saturating_sub(prefill);
-        let mut budget = left.min(MAX_VERIFIED_ROWS.saturating_sub(self.running.len()));
-        for sequence in self.running.iter_mut().filter(|sequence| !sequence.is_prefill()) {
+        let mut budget = left.min(MAX_VERIFIED_ROWS.saturating_sub(self.running.len() + scores));
+        for sequence in self.running.iter_mut().filter(|sequence| sequence.phase == Phase::Decode) {
             let Some(lookup) = &mut sequence.lookup else { continue };
             let share = budget.div_ceil(asking);
             asking -= 1;
@@ -215,18 +231,20 @@ impl Scheduler {
                     continue;
                 }
                 let end = sequence.computed + sequence.planned;
-                let logits = if end == sequence.tokens.len() { 1 + sequence.drafts } else { 0 };
+                let scores = sequence.scores(end - sequence.drafts);
+                let choices = if end == sequence.tokens.len() { 1 + sequence.drafts } else { 0 };
+                let logits = scores + choices;
                 let table = &sequence.table[..blocks_for(end)];
                 let ids = &sequence.tokens[sequence.computed..end];
                 step.batch.push_adapted(sequence.adapter, ids, sequence.computed, table, logits);
                 let rows = sequence.planned;
-                step.participants.push(Participant { id: sequence.id, index, rows, logits });
+                step.participants.push(Participant { id: sequence.id, index, rows, logits, scores });
                 match phase {
                     Phase::Decode => {
                         step.decode_rows += rows;
                         step.draft_rows += sequence.drafts;
                     }
-                    Phase::Prefill => step.prefill_rows += rows,
+                    Phase::Prefill | Phase::Choosing => step.prefill_rows += rows,
                 }
                 if sequence.timings.started.is_none() {
                     sequence.timings.started = Some(now);

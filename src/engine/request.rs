@@ -34,6 +34,21 @@ pub struct Request {
     pub prompt_lookup_tokens: usize,
     /// When the answer is no longer wanted, in the clock's monotonic time.
     pub deadline: Option<Duration>,
+    /// Whether the [`Sink`] is told the log-probabilities of the prompt's tokens, and of so many most likely ones beside
+    /// each. All of the prompt is computed then: nothing that others have computed of it is used.
+    pub prompt_logprobs: Option<u8>,
+}
+
+/// What the next token may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Allowed<'a> {
+    /// Any token.
+    Any,
+    /// The tokens of this bit set: token `t` is bit `t % 32` of word `t / 32`. What lies behind its end is not in it.
+    Only(&'a [u32]),
+    /// Not known yet. Whoever finds out calls [`Engine::waker`](super::Engine::waker)'s; the token is chosen then. Nobody else
+    /// waits for it.
+    Later,
 }
 
 /// What a [`Sink`] says to the engine after a token.
@@ -89,6 +104,22 @@ pub struct Outcome {
 pub trait Sink: Send {
     /// One generated token.
     fn token(&mut self, token: SampledToken) -> Flow;
+
+    /// A token of the prompt from the second on, in order, if the request asked for
+    /// [`prompt_logprobs`](Request::prompt_logprobs).
+    fn prompt_token(&mut self, _token: SampledToken) {}
+
+    /// A step is about to compute what may follow the tokens that were told, and what may follow each of `drafts`, should
+    /// those turn out right: a hint for whoever limits tokens, who has the time of that step to find out what is allowed.
+    fn prepare(&mut self, _drafts: &[u32]) {}
+
+    /// What the token after those that were told may be. Asked before it is chosen, again after [`Allowed::Later`].
+    ///
+    /// # Errors
+    /// What makes it impossible to go on: the request ends with it.
+    fn allowed(&mut self) -> Result<Allowed<'_>, Error> {
+        Ok(Allowed::Any)
+    }
 
     /// The end.
     fn finish(self: Box<Self>, outcome: Outcome);

@@ -140,17 +140,20 @@ pub struct SampledToken {
 pub struct Sampler {
     vocab: usize,
     distribution: Distribution,
+    /// Logits of which most are impossible.
+    limited: Vec<f32>,
 }
 
 impl Sampler {
     /// A sampler for rows of `vocab` logits. Its scratch space is about 24 bytes per vocabulary entry.
     pub fn new(vocab: usize) -> Self {
-        Self { vocab, distribution: Distribution::new(vocab) }
+        Self { vocab, distribution: Distribution::new(vocab), limited: Vec::new() }
     }
 
     /// Chooses the token that follows `prompt` and `generated`, given the model's `logits` for that position.
     ///
-    /// `params` are taken as valid ([`SamplingParams::validate`]). History ids outside the vocabulary are ignored.
+    /// `params` are taken as valid ([`SamplingParams::validate`]). History ids outside the vocabulary are ignored. With
+    /// `allowed`, a bit set of tokens, all others are impossible before anything else is done to the logits.
     ///
     /// # Errors
     /// [`ErrorKind::Internal`] when the row has the wrong length or holds NaN, infinity or nothing but
@@ -158,11 +161,35 @@ impl Sampler {
     pub fn sample(
         &mut self,
         logits: &[f32],
+        allowed: Option<&[u32]>,
         params: &SamplingParams,
         prompt: &[u32],
         generated: &[u32],
     ) -> Result<SampledToken> {
-        let (best, max) = self.check(logits)?;
+        let Some(allowed) = allowed else { return self.choose(logits, logits, params, prompt, generated) };
+        let mut limited = std::mem::take(&mut self.limited);
+        limited.clear();
+        // A bias of a token that is not allowed would be one on negative infinity, which stays what it is.
+        limited.extend(logits.iter().enumerate().map(|(id, &logit)| {
+            let word = allowed.get(id / 32).copied().unwrap_or_default();
+            // What is no number is told apart from what is not allowed.
+            if word >> (id % 32) & 1 == 1 || logit.is_nan() { logit } else { f32::NEG_INFINITY }
+        }));
+        let chosen = self.choose(&limited, logits, params, prompt, generated);
+        self.limited = limited;
+        chosen
+    }
+
+    /// Chooses by `logits`; log-probabilities are those of the model's `own`.
+    fn choose(
+        &mut self,
+        logits: &[f32],
+        own: &[f32],
+        params: &SamplingParams,
+        prompt: &[u32],
+        generated: &[u32],
+    ) -> Result<SampledToken> {
+        let (best, _) = self.check(logits)?;
         let id = if params.temperature > 0.0 {
             self.distribution.prepare(logits, params, prompt, generated)?;
             self.distribution.draw(random::unit(params.seed, generated.len() as u64))
@@ -175,8 +202,21 @@ impl Sampler {
         let Some(count) = params.logprobs else {
             return Ok(SampledToken { id, logprob: None, top: Vec::new() });
         };
+        self.score(own, id, count)
+    }
+
+    /// The log-probability of `id` after the model's `logits`, and of the `count` most likely tokens beside it.
+    ///
+    /// # Errors
+    /// As for [`sample`](Self::sample), and [`ErrorKind::Internal`] for a token outside the vocabulary.
+    pub fn score(&self, logits: &[f32], id: u32, count: u8) -> Result<SampledToken> {
+        let (_, max) = self.check(logits)?;
         let normalizer = logprobs::log_sum_exp(logits, max);
-        let logprob = logits.get(id as usize).map(|&logit| logprobs::log_probability(logit, normalizer));
+        let logit = logits.get(id as usize).copied().ok_or_else(|| {
+            let message = format!("token {id} is not one of the vocabulary's {}", self.vocab);
+            Error::new(ErrorKind::Internal, message)
+        })?;
+        let logprob = Some(logprobs::log_probability(logit, normalizer));
         Ok(SampledToken { id, logprob, top: logprobs::top(logits, normalizer, count.into()) })
     }
 

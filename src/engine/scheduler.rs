@@ -127,6 +127,7 @@ impl Scheduler {
             account: None,
             adapter: request.adapter,
             prompt_len: tokens.len(),
+            scored: if request.prompt_logprobs.is_some() { 0 } else { tokens.len() },
             tokens,
             drafts: 0,
             lookup: (request.prompt_lookup_tokens > 0)
@@ -190,6 +191,13 @@ impl Scheduler {
         sequence.tokens.split_at(sequence.prompt_len)
     }
 
+    /// The prompt's tokens that are scored by the first rows of logits of the running sequence at `index`.
+    pub(crate) fn scored(&self, index: usize) -> &[u32] {
+        let sequence = &self.running[index];
+        let first = sequence.computed.max(sequence.scored);
+        sequence.tokens.get(first + 1..sequence.prompt_len).unwrap_or_default()
+    }
+
     /// Takes up what the planned step computed: one judgement for each of [`Step::samplers`], in their order.
     pub(crate) fn commit(&mut self, now: Duration, judgements: &mut Vec<Judgement>) {
         debug_assert_eq!(judgements.len(), self.step.samplers().count());
@@ -206,31 +214,17 @@ impl Scheduler {
             sequence.advance(accepted);
             self.stats.generated_tokens += accepted as u64;
             self.stats.accepted_draft_tokens += accepted as u64;
-            if let Some(Verdict::End(error)) = verdict {
-                // What this step wrote may be what made it fail, so nothing of it is shared.
-                over.push((participant.index, Err(error)));
-                Self::charge(&mut self.callers, sequence, from);
-                continue;
-            }
-            if !sequence.is_prefill() {
-                self.cache.shrink(&mut sequence.table, blocks_for(sequence.computed));
-            }
-            Self::share(&mut self.cache, sequence);
-            let reason = match verdict {
-                Some(Verdict::Token(token)) => {
-                    sequence.push(token, now, &mut self.stats);
-                    (sequence.generated() >= sequence.max_tokens).then_some(FinishReason::Length)
+            // What a step wrote that fails may be what made it fail, so nothing of it is shared.
+            if !matches!(verdict, Some(Verdict::End(_))) {
+                if !sequence.is_prefill() {
+                    self.cache.shrink(&mut sequence.table, blocks_for(sequence.computed));
                 }
-                Some(Verdict::LastToken(token, reason)) => {
-                    sequence.push(token, now, &mut self.stats);
-                    Some(reason)
-                }
-                Some(Verdict::Stop) => Some(FinishReason::Stop),
-                Some(Verdict::End(_)) | None => None,
-            };
+                Self::share(&mut self.cache, sequence);
+            }
+            let end = verdict.and_then(|verdict| Self::conclude(sequence, verdict, now, &mut self.stats));
             Self::charge(&mut self.callers, sequence, from);
-            if let Some(reason) = reason {
-                over.push((participant.index, Ok(reason)));
+            if let Some(result) = end {
+                over.push((participant.index, result));
             }
         }
         drop(judgements);
@@ -240,6 +234,60 @@ impl Scheduler {
         }
         self.step = step;
         self.step.clear();
+        self.verify();
+    }
+
+    /// Takes up what became of a sequence's last row; how it ends, if it does.
+    fn conclude(
+        sequence: &mut Sequence,
+        verdict: Verdict,
+        now: Duration,
+        stats: &mut EngineStats,
+    ) -> Option<Result<FinishReason>> {
+        match verdict {
+            Verdict::Token(token) => {
+                sequence.push(token, now, stats);
+                (sequence.generated() >= sequence.max_tokens).then_some(Ok(FinishReason::Length))
+            }
+            Verdict::LastToken(token, reason) => {
+                sequence.push(token, now, stats);
+                Some(Ok(reason))
+            }
+            Verdict::Stop => Some(Ok(FinishReason::Stop)),
+            Verdict::End(error) => Some(Err(error)),
+            Verdict::Later => {
+                sequence.phase = Phase::Choosing;
+                None
+            }
+            Verdict::Scored => None,
+        }
+    }
+
+    /// Sequences whose next token is not chosen yet, by their index, the last first: so that one after the other can be
+    /// [settled](Self::choose), though some end by it.
+    pub(crate) fn choosing(&self) -> impl Iterator<Item = usize> + use<> {
+        let choosing =
+            |(index, sequence): (usize, &Sequence)| (sequence.phase == Phase::Choosing).then_some(index);
+        let indexes: Vec<usize> = self.running.iter().enumerate().rev().filter_map(choosing).collect();
+        indexes.into_iter()
+    }
+
+    /// Whose the running sequence at `index` is.
+    pub(crate) fn id(&self, index: usize) -> RequestId {
+        self.running[index].id
+    }
+
+    /// Takes up what the next token of the running sequence at `index` is, which is [choosing](Self::choosing) it.
+    pub(crate) fn choose(&mut self, index: usize, verdict: Verdict, now: Duration) {
+        let sequence = &mut self.running[index];
+        debug_assert_eq!(sequence.phase, Phase::Choosing);
+        let from = sequence.computed;
+        let end = Self::conclude(sequence, verdict, now, &mut self.stats);
+        Self::charge(&mut self.callers, sequence, from);
+        self.stats.late_choices += 1;
+        if let Some(result) = end {
+            self.end_running(index, result, now);
+        }
         self.verify();
     }
 

@@ -21,6 +21,8 @@ pub(crate) enum Phase {
     Prefill,
     /// Only the newest token is still to be computed.
     Decode,
+    /// All is computed, and the token that follows is not chosen yet.
+    Choosing,
 }
 
 /// A request that waits or runs.
@@ -39,6 +41,8 @@ pub(crate) struct Sequence {
     /// Guesses drafts, if the request asked for them.
     pub(crate) lookup: Option<PromptLookup>,
     pub(crate) prompt_len: usize,
+    /// Rows of the prompt whose scores of the next token are still to be told begin here; those of the last one's choose.
+    pub(crate) scored: usize,
     pub(crate) max_tokens: usize,
     pub(crate) deadline: Option<Duration>,
     pub(crate) cancelled: bool,
@@ -77,6 +81,16 @@ impl Sequence {
         self.phase == Phase::Prefill
     }
 
+    /// Whether tokens of its prompt are still to be scored.
+    pub(crate) fn is_scoring(&self) -> bool {
+        self.scored + 1 < self.prompt_len
+    }
+
+    /// How many of the rows up to `end` score a token of the prompt.
+    pub(crate) fn scores(&self, end: usize) -> usize {
+        end.min(self.prompt_len - 1).saturating_sub(self.computed.max(self.scored))
+    }
+
     /// What of its work is done and was not counted as service before. `from` is what was in the cache before the
     /// step: what others had computed of the prompt costs nothing.
     pub(crate) fn uncounted(&mut self, from: usize) -> u64 {
@@ -97,7 +111,7 @@ impl Sequence {
     pub(crate) fn table_len(&self) -> usize {
         match self.phase {
             Phase::Prefill => super::block_cache::blocks_for(self.tokens.len()),
-            Phase::Decode => super::block_cache::blocks_for(self.computed + self.planned),
+            Phase::Decode | Phase::Choosing => super::block_cache::blocks_for(self.computed + self.planned),
         }
     }
 
@@ -105,6 +119,7 @@ impl Sequence {
     /// are void: their positions will be computed again, before anything attends to them.
     pub(crate) fn advance(&mut self, accepted: usize) {
         let void = self.drafts - accepted;
+        self.scored += self.scores(self.computed + self.planned - self.drafts);
         self.tokens.truncate(self.tokens.len() - void);
         self.computed += self.planned - void;
         if let Some(lookup) = &mut self.lookup {

@@ -36,6 +36,8 @@ pub struct EngineStats {
     pub accepted_draft_tokens: u64,
     /// Tokens generated.
     pub generated_tokens: u64,
+    /// Tokens that were chosen after their step, because it was not known in time what they may be.
+    pub late_choices: u64,
     /// Tokens that were not computed because they were found in the cache.
     pub prefix_hit_tokens: u64,
     /// The most prefill rows in a step that also had decode rows: the longest decode gap.

@@ -11,8 +11,18 @@ pub(crate) struct Participant {
     /// Its place among the running sequences, while the step is planned.
     pub(crate) index: usize,
     pub(crate) rows: usize,
-    /// How many of its last rows have logits: one if they choose the next token, and one for each draft.
+    /// How many of its last rows have logits: those that score the prompt's next token, then one if they choose the next
+    /// token, and one for each draft.
     pub(crate) logits: usize,
+    /// How many of them score the prompt.
+    pub(crate) scores: usize,
+}
+
+impl Participant {
+    /// How many of its rows choose a token.
+    pub(crate) fn choices(&self) -> usize {
+        self.logits - self.scores
+    }
 }
 
 /// A planned step. The scheduler fills the same one again and again.
@@ -40,7 +50,7 @@ impl Step {
         self.prefill_rows = 0;
     }
 
-    /// Those that choose a token, in the order of the step's logits.
+    /// Those that have logits, in the order of these.
     pub(crate) fn samplers(&self) -> impl Iterator<Item = Participant> + '_ {
         self.participants.iter().copied().filter(|participant| participant.logits > 0)
     }
@@ -72,4 +82,8 @@ pub(crate) enum Verdict {
     Stop,
     /// The request has failed or its caller is gone.
     End(Error),
+    /// The token is not chosen yet, because it is not known what it may be.
+    Later,
+    /// The rows have scored a part of the prompt, and chosen nothing.
+    Scored,
 }

@@ -9,8 +9,9 @@ use crossbeam::channel::Receiver;
 use super::draft::verify;
 use super::executor::Executor;
 use super::handle::Shared;
-use super::request::{FinishReason, Flow, Outcome, Request, RequestId, Sink, Timings};
+use super::request::{Allowed, FinishReason, Flow, Outcome, Request, RequestId, Sink, Timings};
 use super::sampling::{Sampler, SamplingParams};
+use super::saving::{ReadBlocks, WriteBlocks};
 use super::scheduler::Scheduler;
 use super::step::{Judgement, Verdict};
 use crate::error::{Error, ErrorKind, Result};
@@ -21,7 +22,9 @@ use crate::mailbox::{guarded, shutting_down};
 pub(crate) enum Message {
     Submit(Box<Submission>),
     Cancel(RequestId),
-    /// Look whether the engine was closed.
+    Read(ReadBlocks),
+    Write(WriteBlocks),
+    /// Look whether the engine was closed, and whether what a token may be has become known.
     Wake,
 }
 
@@ -71,12 +74,15 @@ struct Client {
     listener: Listener,
     sampling: SamplingParams,
     stop_tokens: Vec<u32>,
+    prompt_logprobs: Option<u8>,
+    /// The logits of a token that is not chosen yet, because it is not known what it may be; empty otherwise.
+    held: Vec<f32>,
 }
 
 /// The worker's state.
 pub(crate) struct Worker {
-    scheduler: Scheduler,
-    executor: Box<dyn Executor>,
+    pub(super) scheduler: Scheduler,
+    pub(super) executor: Box<dyn Executor>,
     vocab_size: usize,
     sampler: Sampler,
     clients: HashMap<RequestId, Client>,
@@ -163,6 +169,15 @@ impl Worker {
             Message::Cancel(id) => {
                 self.scheduler.cancel(id);
             }
+            Message::Read(wanted) => {
+                let answer = self.read_blocks(&wanted);
+                // Whoever asked may have given up.
+                let _ = wanted.reply.send(answer);
+            }
+            Message::Write(given) => {
+                let answer = self.write_blocks(&given);
+                let _ = given.reply.send(answer);
+            }
             Message::Wake => {}
         }
     }
@@ -172,8 +187,9 @@ impl Worker {
         self.new += 1;
         match self.scheduler.submit(id, &mut request, submitted) {
             Ok(()) => {
-                let Request { sampling, stop_tokens, .. } = request;
-                self.clients.insert(id, Client { listener, sampling, stop_tokens });
+                let Request { sampling, stop_tokens, prompt_logprobs, .. } = request;
+                let held = Vec::new();
+                self.clients.insert(id, Client { listener, sampling, stop_tokens, prompt_logprobs, held });
             }
             Err(error) => {
                 // The handle has checked all of it before, so this is for requests that overtake its count.
@@ -186,12 +202,22 @@ impl Worker {
 
     /// Plans one step, computes it and hands out what came of it.
     fn step(&mut self, pass: Pass) {
+        let generated = self.scheduler.generated_tokens();
+        self.choose_late();
         self.scheduler.plan(self.shared.clock.monotonic());
         self.settle();
         if self.scheduler.step().is_empty() {
-            return pass.give_back(Served::default(), self.scheduler.has_work());
+            let output = self.scheduler.generated_tokens() - generated;
+            pass.give_back(Served { prompt: 0, output }, self.scheduler.has_work());
+            // Whatever is there waits for a token that is not known yet, and whoever finds out will call.
+            if self.scheduler.choosing().next().is_some()
+                && let Ok(message) = self.receiver.recv()
+            {
+                self.receive(message);
+            }
+            return;
         }
-        let generated = self.scheduler.generated_tokens();
+        self.prepare();
         let prompt = self.scheduler.step().prefill_rows as u64;
         let (executor, batch) = (&mut self.executor, &self.scheduler.step().batch);
         let vocab = self.vocab_size;
@@ -227,6 +253,38 @@ impl Worker {
         let output = self.scheduler.generated_tokens() - generated;
         pass.give_back(Served { prompt, output }, self.scheduler.has_work());
         self.settle();
+    }
+
+    /// Chooses the tokens of which it has become known what they may be.
+    fn choose_late(&mut self) {
+        for index in self.scheduler.choosing() {
+            let (prompt, generated) = self.scheduler.tokens(index);
+            let verdict = match self.clients.get_mut(&self.scheduler.id(index)) {
+                Some(client) => {
+                    let logits = std::mem::take(&mut client.held);
+                    client.judge(&mut self.sampler, &logits, prompt, generated)
+                }
+                None => no_listener(),
+            };
+            if !matches!(verdict, Verdict::Later) {
+                self.scheduler.choose(index, verdict, self.shared.clock.monotonic());
+            }
+        }
+    }
+
+    /// Lets those who limit tokens begin to find out what may come after this step, while it is computed.
+    fn prepare(&mut self) {
+        for participant in self.scheduler.step().participants.iter().filter(|part| part.choices() > 0) {
+            let (_, generated) = self.scheduler.tokens(participant.index);
+            let drafts = &generated[generated.len() + 1 - participant.choices()..];
+            if let Some(client) = self.clients.get_mut(&participant.id)
+                && let Some(sink) = &mut client.listener.sink
+                && let Err(panic) = guarded(|| sink.prepare(drafts))
+            {
+                // It says so again when it is asked what is allowed.
+                tracing::error!(%panic, "a receiver panicked while it prepared a step");
+            }
+        }
     }
 
     /// Publishes the numbers, then tells those whose requests have ended.
@@ -266,23 +324,64 @@ fn judge(
     for participant in scheduler.step().samplers() {
         let (rows, others) = logits.split_at(participant.logits * vocab);
         logits = others;
-        let (prompt, generated) = scheduler.tokens(participant.index);
-        let known = generated.len() + 1 - participant.logits;
-        let judgement = match clients.get_mut(&participant.id) {
-            Some(client) => verify(&generated[known..], |row| {
-                // What was generated before this row: the drafts up to it have turned out right.
-                let logits = &rows[row * vocab..(row + 1) * vocab];
-                client.judge(sampler, logits, prompt, &generated[..known + row])
-            }),
-            None => Verdict::End(Error::new(ErrorKind::Internal, "the request has no listener")).into(),
+        let Some(client) = clients.get_mut(&participant.id) else {
+            judgements.push(no_listener().into());
+            continue;
         };
-        judgements.push(judgement);
+        let (scores, rows) = rows.split_at(participant.scores * vocab);
+        if let Err(error) = client.score(sampler, scores.chunks(vocab), scheduler.scored(participant.index)) {
+            judgements.push(Verdict::End(error).into());
+            continue;
+        }
+        if participant.choices() == 0 {
+            judgements.push(Verdict::Scored.into());
+            continue;
+        }
+        let (prompt, generated) = scheduler.tokens(participant.index);
+        let known = generated.len() + 1 - participant.choices();
+        judgements.push(verify(&generated[known..], |row| {
+            // What was generated before this row: the drafts up to it have turned out right.
+            let logits = &rows[row * vocab..(row + 1) * vocab];
+            client.judge(sampler, logits, prompt, &generated[..known + row])
+        }));
     }
 }
 
+fn no_listener() -> Verdict {
+    Verdict::End(Error::new(ErrorKind::Internal, "the request has no listener"))
+}
+
 impl Client {
+    /// Tells the log-probabilities of the prompt's `tokens`, each with the logits before it.
+    fn score<'a>(
+        &mut self,
+        sampler: &mut Sampler,
+        logits: impl Iterator<Item = &'a [f32]>,
+        tokens: &[u32],
+    ) -> Result<()> {
+        for (logits, token) in logits.zip(tokens) {
+            let scored = sampler.score(logits, *token, self.prompt_logprobs.unwrap_or_default())?;
+            if let Some(sink) = &mut self.listener.sink {
+                guarded(|| sink.prompt_token(scored)).map_err(receiver_panicked)?;
+            }
+        }
+        Ok(())
+    }
+
     fn judge(&mut self, sampler: &mut Sampler, logits: &[f32], prompt: &[u32], generated: &[u32]) -> Verdict {
-        let sampled = match guarded(|| sampler.sample(logits, &self.sampling, prompt, generated)) {
+        let Some(sink) = &mut self.listener.sink else { return no_listener() };
+        let allowed = match guarded(|| sink.allowed()) {
+            Ok(Ok(Allowed::Later)) => {
+                self.held.clear();
+                self.held.extend_from_slice(logits);
+                return Verdict::Later;
+            }
+            Ok(Ok(Allowed::Any)) => None,
+            Ok(Ok(Allowed::Only(tokens))) => Some(tokens),
+            Ok(Err(error)) => return Verdict::End(error),
+            Err(panic) => return Verdict::End(receiver_panicked(panic)),
+        };
+        let sampled = match guarded(|| sampler.sample(logits, allowed, &self.sampling, prompt, generated)) {
             Ok(Ok(sampled)) => sampled,
             Ok(Err(error)) => return Verdict::End(error),
             Err(panic) => {
@@ -294,19 +393,17 @@ impl Client {
         if self.stop_tokens.contains(&token) {
             return Verdict::Stop;
         }
-        let Some(sink) = &mut self.listener.sink else {
-            return Verdict::End(Error::new(ErrorKind::Internal, "the request has no listener"));
-        };
         match guarded(|| sink.token(sampled)) {
             Ok(Flow::Continue) => Verdict::Token(token),
             Ok(Flow::Stop) => Verdict::LastToken(token, FinishReason::Stop),
             Ok(Flow::Cancel) => {
                 Verdict::End(Error::new(ErrorKind::Cancelled, "the request was cancelled by its receiver"))
             }
-            Err(panic) => {
-                let message = format!("the receiver of the tokens panicked: {panic}");
-                Verdict::End(Error::new(ErrorKind::Internal, message))
-            }
+            Err(panic) => Verdict::End(receiver_panicked(panic)),
         }
     }
+}
+
+fn receiver_panicked(panic: String) -> Error {
+    Error::new(ErrorKind::Internal, format!("the receiver of the tokens panicked: {panic}"))
 }

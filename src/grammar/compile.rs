@@ -11,7 +11,7 @@ use serde_json::Value;
 use super::error::GrammarError;
 use super::matcher::Matcher;
 use super::schema::{self, Layout};
-use super::source::GrammarSource;
+use super::source::{Choice, GrammarSource};
 use super::tools;
 use super::vocabulary::{Vocabulary, slices};
 
@@ -127,9 +127,22 @@ fn translate(
             let grammar = tools::grammar(vocabulary, *format, tools, choice, *parallel)?;
             let size = grammar.arguments.iter().map(|(_, schema)| schema.to_string().len()).sum();
             bounded("tools: bytes of schemas", size, MAX_SCHEMA)?;
-            ("tools", with_arguments(grammar.lark, grammar.arguments))
+            let mut all = with_arguments(grammar.lark, grammar.arguments);
+            if let Choice::AutoOr(text) = choice {
+                all.grammars.push(text_of_form(vocabulary, text)?);
+            }
+            ("tools", all)
         }
     })
+}
+
+/// The grammar that an answer has where it calls nothing.
+fn text_of_form(vocabulary: &Vocabulary, source: &GrammarSource) -> Result<GrammarWithLexer, GrammarError> {
+    let (what, form) = translate(vocabulary, source)?;
+    match <[GrammarWithLexer; 1]>::try_from(form.grammars) {
+        Ok([form]) => Ok(GrammarWithLexer { name: Some(tools::TEXT.to_owned()), ..form }),
+        Err(_) => Err(GrammarError::source(what, "is no form of a text")),
+    }
 }
 
 /// A grammar that refers to schemas by name.

@@ -42,10 +42,13 @@ pub struct ToolSignature {
 }
 
 /// Whether an answer has to call a tool.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Choice {
     /// Free text that may turn into calls.
     Auto,
+    /// Either a text of this form or calls. They must be told apart by their first token: where the vocabulary has none that
+    /// begins calls, only JSON goes beside spelled tags, and nothing beside [`ToolFormat::Llama`].
+    AutoOr(Box<GrammarSource>),
     /// Calls only.
     Required,
     /// Calls of this tool only.

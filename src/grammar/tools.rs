@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::error::GrammarError;
 use super::schema;
-use super::source::{Choice, ToolSignature};
+use super::source::{Choice, GrammarSource, ToolSignature};
 use super::vocabulary::Vocabulary;
 use crate::chat::ToolFormat;
 
@@ -23,6 +23,9 @@ const CALL_END: &str = "<｜tool▁call▁end｜>";
 const SEPARATOR: &str = "<｜tool▁sep｜>";
 const OPEN: &str = "<tool_call>";
 const CLOSE: &str = "</tool_call>";
+
+/// The grammar of texts, where they have a form.
+pub(super) const TEXT: &str = "text";
 
 /// The longest name of a function, that of the OpenAI API.
 const MAX_NAME: usize = 64;
@@ -46,7 +49,15 @@ pub(super) fn grammar(
     for (index, tool) in &chosen {
         arguments.push((format!("arguments_{index}"), schema::parameters(&tool.parameters, *index)?));
     }
-    let writer = Writer { vocabulary, tools: &chosen, auto: *choice == Choice::Auto, parallel };
+    let text = match choice {
+        Choice::Auto => Text::Free,
+        Choice::AutoOr(_) => Text::OfForm,
+        Choice::Required | Choice::Function(_) => Text::None,
+    };
+    let writer = Writer { vocabulary, tools: &chosen, text, parallel };
+    if let Choice::AutoOr(form) = choice {
+        writer.check_beside(format, form)?;
+    }
     let lark = match format {
         ToolFormat::Llama => writer.llama(),
         ToolFormat::Mistral => writer.mistral(),
@@ -89,11 +100,33 @@ fn chosen<'a>(
 struct Writer<'a> {
     vocabulary: &'a Vocabulary,
     tools: &'a [(usize, &'a ToolSignature)],
-    auto: bool,
+    text: Text,
     parallel: bool,
 }
 
+/// What an answer may be besides calls.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Text {
+    None,
+    Free,
+    /// A text of the grammar [`TEXT`].
+    OfForm,
+}
+
 impl Writer<'_> {
+    /// The engine has to tell calls from texts of a form by their first token: one that no text can spell, or, beside
+    /// JSON, a tag.
+    fn check_beside(&self, format: ToolFormat, form: &GrammarSource) -> Result<(), GrammarError> {
+        let marked = format.markers().first().is_some_and(|marker| self.vocabulary.marker(marker).is_some());
+        let json = matches!(form, GrammarSource::JsonObject | GrammarSource::JsonSchema(_));
+        if marked || (json && format != ToolFormat::Llama) {
+            return Ok(());
+        }
+        let reason = "cannot go beside this form: the model's vocabulary has no token that begins calls, and what it \
+                      spells may begin a text of the form as well";
+        Err(GrammarError::source("tools", reason))
+    }
+
     /// A marker as a symbol of the grammar: its token, or its spelling.
     fn marker(&self, spelling: &str) -> String {
         match self.vocabulary.marker(spelling) {
@@ -123,8 +156,10 @@ impl Writer<'_> {
     /// before it, or alone.
     fn after_text(&self, marker: &str, rest: &str) -> String {
         let symbol = self.marker(marker);
-        if !self.auto {
-            return format!("start: {symbol} {rest}\n");
+        match self.text {
+            Text::None => return format!("start: {symbol} {rest}\n"),
+            Text::OfForm => return format!("start: @{TEXT} | {symbol} {rest}\n"),
+            Text::Free => {}
         }
         let tag = pattern(marker);
         if self.vocabulary.marker(marker).is_some() {
@@ -145,10 +180,11 @@ impl Writer<'_> {
             Some(id) => format!("<[{id}]>? "),
             None => String::new(),
         };
-        let start = if self.auto {
-            format!("start: (TEXT | {tag}calls)?\nTEXT: /(?s:\\s*[^\\s{{].*)|\\s+/\n")
-        } else {
-            format!("start: {tag}calls\n")
+        let start = match self.text {
+            Text::Free => format!("start: (TEXT | {tag}calls)?\nTEXT: /(?s:\\s*[^\\s{{].*)|\\s+/\n"),
+            // Checked before: the tag is there, and has to be.
+            Text::OfForm => format!("start: @{TEXT} | {}calls\n", tag.replace('?', "")),
+            Text::None => format!("start: {tag}calls\n"),
         };
         let call = self.call(|name| format!("\\{{\"name\": ?\"{name}\", ?\"parameters\": ?"), "\"}\"");
         format!("{start}{}{call}NEXT: /; ?/\n", self.calls("call", "NEXT call"))

@@ -1,26 +1,23 @@
 //! The chat request.
 
-use std::borrow::Cow;
-
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::json::{self, Path};
+use super::message::{self, ChatMessage};
 use super::options::{GenerationOptions, generation_builders, refuse};
+use super::response_format::ResponseFormat;
+use super::thinking::Thinking;
+use super::tools::{self, Tool, ToolChoice};
 use crate::error::{Error, Result};
 
 /// The most alternatives per token that `top_logprobs` may ask for.
 pub const MAX_TOP_LOGPROBS: u8 = 20;
 
-/// Fields of the API that are refused for now unless their value asks for nothing.
+/// Fields of the API that are refused unless their value asks for nothing.
 const UNSUPPORTED: &[&str] = &[
-    "n",
-    "tools",
-    "tool_choice",
-    "parallel_tool_calls",
     "functions",
     "function_call",
-    "response_format",
     "audio",
     "modalities",
     "store",
@@ -53,155 +50,21 @@ pub struct ChatRequest {
     /// [`logprobs`](Self::logprobs).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub top_logprobs: Option<u8>,
-}
-
-/// One message of a conversation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct ChatMessage {
-    /// Who says it.
-    pub role: Role,
-    /// What is said.
-    pub content: Content,
-}
-
-/// Who says a message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[non_exhaustive]
-pub enum Role {
-    /// Instructions that hold for the whole conversation; overrides the model's default ones.
-    System,
-    /// The person who asks.
-    User,
-    /// The model.
-    Assistant,
-}
-
-impl Role {
-    /// The role's name in JSON and in chat templates.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::System => "system",
-            Self::User => "user",
-            Self::Assistant => "assistant",
-        }
-    }
-}
-
-/// What a message says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Content {
-    /// Plain text.
-    Text(String),
-    /// Pieces; at least one.
-    Parts(Vec<ContentPart>),
-}
-
-impl Content {
-    /// The text; pieces of text are joined with nothing between them.
-    pub fn text(&self) -> Cow<'_, str> {
-        match self {
-            Self::Text(text) => Cow::Borrowed(text),
-            Self::Parts(parts) => {
-                Cow::Owned(parts.iter().map(|ContentPart::Text { text }| text.as_str()).collect())
-            }
-        }
-    }
-}
-
-/// A piece of a message's content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-#[non_exhaustive]
-pub enum ContentPart {
-    /// Text.
-    Text {
-        /// The text.
-        text: String,
-    },
-}
-
-impl ChatMessage {
-    /// A message of `role`.
-    pub fn new(role: Role, text: impl Into<String>) -> Self {
-        Self { role, content: Content::Text(text.into()) }
-    }
-
-    /// A system message.
-    pub fn system(text: impl Into<String>) -> Self {
-        Self::new(Role::System, text)
-    }
-
-    /// A user's message.
-    pub fn user(text: impl Into<String>) -> Self {
-        Self::new(Role::User, text)
-    }
-
-    /// An answer of the model.
-    pub fn assistant(text: impl Into<String>) -> Self {
-        Self::new(Role::Assistant, text)
-    }
-
-    fn read(path: &Path<'_>, value: Value) -> Result<Self> {
-        let (mut role, mut content) = (None, None);
-        for (key, value) in json::object(path, value)? {
-            let at = Path::Key(path, &key);
-            match key.as_str() {
-                "role" => role = Some(read_role(&at, &value)?),
-                "content" => content = Some(read_content(&at, value)?),
-                // What other servers put into the messages that they return, when it says nothing.
-                "name" | "refusal" | "audio" | "function_call" | "tool_calls" | "tool_call_id"
-                | "annotations" | "reasoning_content" => match value {
-                    Value::Null => {}
-                    Value::Array(items) if items.is_empty() => {}
-                    _ => return Err(json::unsupported(&at, "")),
-                },
-                _ => return Err(json::unknown(&at)),
-            }
-        }
-        Ok(Self {
-            role: role.ok_or_else(|| json::missing(&Path::Key(path, "role")))?,
-            content: content.ok_or_else(|| json::missing(&Path::Key(path, "content")))?,
-        })
-    }
-}
-
-fn read_role(path: &Path<'_>, value: &Value) -> Result<Role> {
-    match value.as_str() {
-        Some("system") => Ok(Role::System),
-        Some("user") => Ok(Role::User),
-        Some("assistant") => Ok(Role::Assistant),
-        Some("tool") => Err(json::unsupported(path, "messages of role tool are not supported yet")),
-        _ => Err(json::wrong(path, "one of system, user, assistant", value)),
-    }
-}
-
-fn read_content(path: &Path<'_>, value: Value) -> Result<Content> {
-    match value {
-        Value::String(text) => Ok(Content::Text(text)),
-        Value::Array(items) if !items.is_empty() => Ok(Content::Parts(json::list(path, items, read_part)?)),
-        other => Err(json::wrong(path, "a string or a list of at least one text part", &other)),
-    }
-}
-
-fn read_part(path: &Path<'_>, value: Value) -> Result<ContentPart> {
-    let mut part = json::object(path, value)?;
-    let kind_path = Path::Key(path, "type");
-    let kind = part.shift_remove("type").ok_or_else(|| json::missing(&kind_path))?;
-    match kind.as_str() {
-        Some("text") => {}
-        Some("image_url" | "input_audio" | "file" | "document" | "reasoning" | "refusal" | "video_url") => {
-            return Err(json::unsupported(&kind_path, "only parts of type text are supported yet"));
-        }
-        _ => return Err(json::wrong(&kind_path, "\"text\"", &kind)),
-    }
-    let text_path = Path::Key(path, "text");
-    let text = part.shift_remove("text").ok_or_else(|| json::missing(&text_path))?;
-    if let Some(key) = part.keys().next() {
-        return Err(json::unknown(&Path::Key(path, key)));
-    }
-    Ok(ContentPart::Text { text: json::string(&text_path, text)? })
+    /// Functions that the model may call, at most 32.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tools: Vec<Tool>,
+    /// Whether it calls them; without this it decides itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tool_choice: Option<ToolChoice>,
+    /// Whether one answer may hold several calls; yes by default, where the model's format has room for them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parallel_tool_calls: Option<bool>,
+    /// What form the answer must have; any text by default. A call of a function is no answer in this sense.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_format: Option<ResponseFormat>,
+    /// How long a model that thinks may think.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<Thinking>,
 }
 
 impl ChatRequest {
@@ -242,6 +105,16 @@ impl ChatRequest {
                     request.top_logprobs =
                         Some(json::unsigned(path, &value, 0, MAX_TOP_LOGPROBS.into())? as u8);
                 }
+                "tools" | "tool_choice" | "parallel_tool_calls" | "response_format" | "thinking"
+                    if value.is_null() => {}
+                "tools" => match value {
+                    Value::Array(items) => request.tools = json::list(path, items, Tool::read)?,
+                    other => return Err(json::wrong(path, "a list of functions", &other)),
+                },
+                "tool_choice" => request.tool_choice = Some(ToolChoice::read(path, value)?),
+                "parallel_tool_calls" => request.parallel_tool_calls = Some(json::boolean(path, &value)?),
+                "response_format" => request.response_format = Some(ResponseFormat::read(path, value)?),
+                "thinking" => request.thinking = Some(Thinking::read(path, value)?),
                 name => {
                     if let Some(value) = request.options.read(name, value)? {
                         refuse(path, name, &value, UNSUPPORTED)?;
@@ -270,23 +143,13 @@ impl ChatRequest {
         if self.model.is_empty() {
             return Err(Error::invalid("model", "`model` is empty; it names the endpoint"));
         }
-        if self.messages.is_empty() {
-            return Err(Error::invalid("messages", "`messages` is empty; at least one message is needed"));
+        message::validate(&self.messages)?;
+        tools::validate(&self.tools, self.tool_choice.as_ref())?;
+        if let Some(format) = &self.response_format {
+            format.validate()?;
         }
-        for (index, message) in self.messages.iter().enumerate() {
-            if message.role == Role::System && index > 0 {
-                let path = format!("messages[{index}].role");
-                let message =
-                    format!("`{path}` is system; a system message comes only once, as the first message");
-                return Err(Error::invalid(path, message));
-            }
-            if matches!(&message.content, Content::Parts(parts) if parts.is_empty()) {
-                let path = format!("messages[{index}].content");
-                return Err(Error::invalid(
-                    path.clone(),
-                    format!("`{path}` has no parts; at least one is needed"),
-                ));
-            }
+        if let Some(thinking) = &self.thinking {
+            thinking.validate()?;
         }
         match self.top_logprobs {
             Some(count) if count > MAX_TOP_LOGPROBS => {
@@ -301,6 +164,34 @@ impl ChatRequest {
             _ => {}
         }
         self.options.validate()
+    }
+
+    /// Offers a function to the model.
+    #[must_use]
+    pub fn tool(mut self, tool: Tool) -> Self {
+        self.tools.push(tool);
+        self
+    }
+
+    /// Sets [`tool_choice`](Self::tool_choice).
+    #[must_use]
+    pub fn tool_choice(mut self, choice: ToolChoice) -> Self {
+        self.tool_choice = Some(choice);
+        self
+    }
+
+    /// Sets [`response_format`](Self::response_format).
+    #[must_use]
+    pub fn response_format(mut self, format: ResponseFormat) -> Self {
+        self.response_format = Some(format);
+        self
+    }
+
+    /// Sets [`thinking`](Self::thinking): at most `budget_tokens` of it.
+    #[must_use]
+    pub fn thinking(mut self, budget_tokens: u32) -> Self {
+        self.thinking = Some(Thinking { budget_tokens });
+        self
     }
 
     /// Asks for log-probabilities, with `top` most likely alternatives per token.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::chat::Role;
+use super::message::Role;
+use super::tools::{ToolCall, ToolKind};
 use super::usage::{FinishReason, Usage, finite, present};
 
 /// An answer.
@@ -56,12 +57,37 @@ pub struct ResponseMessage {
     pub content: Option<String>,
     /// Always null: nothing here writes refusals apart from the text.
     pub refusal: Option<String>,
+    /// What a model that thinks thought first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
+    /// The functions that it calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
+    /// What a classifier of conversations (Llama Guard) found, where the text is in its format.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub x_classification: Option<Classification>,
+}
+
+/// What a classifier found in a conversation.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Classification {
+    /// Whether it found nothing.
+    pub safe: bool,
+    /// What it found, by the names of the model's categories, such as `S1`.
+    pub categories: Vec<String>,
 }
 
 impl ResponseMessage {
     /// The assistant says `text`.
     pub fn assistant(text: impl Into<String>) -> Self {
-        Self { role: Role::Assistant, content: Some(text.into()), refusal: None }
+        Self {
+            role: Role::Assistant,
+            content: Some(text.into()),
+            refusal: None,
+            reasoning_content: None,
+            tool_calls: Vec::new(),
+            x_classification: None,
+        }
     }
 }
 
@@ -152,4 +178,36 @@ pub struct ChatDelta {
     /// Text to append.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+    /// Reasoning to append.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reasoning_content: Option<String>,
+    /// Calls that begin or go on.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCallDelta>,
+}
+
+/// What is new in a call: first its id, kind and name, then pieces of its arguments.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCallDelta {
+    /// Its number among the calls of the choice.
+    pub index: u32,
+    /// Its name; only in its first delta.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What is called; only in its first delta.
+    #[serde(default, rename = "type", skip_serializing_if = "Option::is_none")]
+    pub kind: Option<ToolKind>,
+    /// What is new.
+    pub function: FunctionCallDelta,
+}
+
+/// What is new in a call of a function.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionCallDelta {
+    /// The function; only in the call's first delta.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Text to append to the arguments.
+    #[serde(default)]
+    pub arguments: String,
 }

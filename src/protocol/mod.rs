@@ -12,18 +12,23 @@ pub mod embedding_response;
 pub mod error_body;
 pub mod event_stream;
 pub(crate) mod json;
+pub mod message;
 pub mod options;
 pub mod rate_limit;
+pub mod response_format;
 #[cfg(test)]
 mod tests;
+pub mod thinking;
+pub mod tools;
 pub mod usage;
 
-pub use chat::{ChatMessage, ChatRequest, Content, ContentPart, Role};
+pub use chat::ChatRequest;
 pub use chat_response::{
     ChatChoice, ChatChunk, ChatChunkChoice, ChatChunkObject, ChatDelta, ChatLogprobs, ChatResponse,
-    ChatResponseObject, ResponseMessage, TokenLogprob, TopLogprob,
+    ChatResponseObject, Classification, FunctionCallDelta, ResponseMessage, TokenLogprob, ToolCallDelta,
+    TopLogprob,
 };
-pub use completion::{CompletionRequest, Prompt};
+pub use completion::{CompletionRequest, ErrorBehavior, Prompt};
 pub use completion_response::{
     CompletionChoice, CompletionChunk, CompletionChunkChoice, CompletionLogprobs, CompletionObject,
     CompletionResponse, TopLogprobs,
@@ -34,6 +39,10 @@ pub use embedding_response::{
 };
 pub use error_body::{ErrorBody, ErrorDetail, PlainDetail, RateLimitDetail};
 pub use event_stream::EventStream;
+pub use message::{ChatMessage, Content, ContentPart, Role};
 pub use options::{GenerationOptions, StreamOptions};
 pub use rate_limit::{LimitType, RateLimited};
-pub use usage::{FinishReason, PromptTokensDetails, Usage};
+pub use response_format::{JsonSchema, ResponseFormat};
+pub use thinking::Thinking;
+pub use tools::{FunctionCall, FunctionDefinition, Tool, ToolCall, ToolChoice, ToolKind};
+pub use usage::{CompletionTokensDetails, FinishReason, PromptTokensDetails, Usage};

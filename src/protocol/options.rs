@@ -11,6 +11,9 @@ use crate::error::{Error, Result};
 /// The most stop strings of one request.
 pub const MAX_STOP_STRINGS: usize = 4;
 
+/// The most answers that a request may ask for.
+pub const MAX_CHOICES: u32 = 5;
+
 /// The most tokens that a request may have guessed ahead in a step.
 pub const MAX_PROMPT_LOOKUP_TOKENS: u32 = 16;
 
@@ -54,6 +57,10 @@ pub struct GenerationOptions {
     /// Tokens that end the generation beside the model's own. Not part of the OpenAI shape.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub stop_token_ids: Vec<u32>,
+    /// How many answers to give, each with draws of its own; 1 (default) to 5, and only 1 where tokens are paid one by
+    /// one. The prompt is computed once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub n: Option<u32>,
     /// The most tokens that a step may guess ahead by looking up what followed the newest ones where they stood before,
     /// in prompt or text; 0 (default) to 16. The answer is the same, and comes sooner where it repeats what was said:
     /// summaries, extractions, edited code. Not part of the OpenAI shape.
@@ -110,6 +117,7 @@ impl GenerationOptions {
                 | "seed"
                 | "stop"
                 | "stop_token_ids"
+                | "n"
                 | "prompt_lookup_tokens"
                 | "adapter"
                 | "stream"
@@ -137,6 +145,7 @@ impl GenerationOptions {
             "seed" => self.seed = Some(read_seed(path, &value)?),
             "stop" => self.stop = read_stop(path, value)?,
             "stop_token_ids" => self.stop_token_ids = read_token_ids(path, value)?,
+            "n" => self.n = Some(json::unsigned(path, &value, 1, MAX_CHOICES)?),
             "prompt_lookup_tokens" => {
                 self.prompt_lookup_tokens = Some(json::unsigned(path, &value, 0, MAX_PROMPT_LOOKUP_TOKENS)?);
             }
@@ -178,6 +187,10 @@ impl GenerationOptions {
                 path.clone(),
                 format!("`{path}` is empty; a stop string has at least one character"),
             ));
+        }
+        if let Some(n) = self.n.filter(|n| !(1..=MAX_CHOICES).contains(n)) {
+            let message = format!("`n` is {n}; accepted is an integer from 1 to {MAX_CHOICES}");
+            return Err(Error::invalid("n", message));
         }
         if let Some(tokens) = self.prompt_lookup_tokens.filter(|tokens| *tokens > MAX_PROMPT_LOOKUP_TOKENS) {
             let message = format!(
@@ -280,7 +293,7 @@ fn read_stream_options(path: &Path<'_>, value: Value) -> Result<StreamOptions> {
     Ok(options)
 }
 
-/// What to do with a field that the generation options do not know: fields of the API that are not implemented yet
+/// What to do with a field that the generation options do not know: fields of the API that are not implemented
 /// pass with a value that asks for nothing (null or the documented default) and are refused otherwise.
 pub(crate) fn refuse(path: &Path<'_>, key: &str, value: &Value, names: &[&str]) -> Result<()> {
     if !names.contains(&key) {
@@ -288,32 +301,15 @@ pub(crate) fn refuse(path: &Path<'_>, key: &str, value: &Value, names: &[&str]) 
     }
     let asks_for_nothing = match (key, value) {
         (_, Value::Null) => true,
-        ("n", Value::Number(number)) => match number.as_u64() {
-            Some(1) => true,
-            Some(2..) => {
-                return Err(json::unsupported(
-                    path,
-                    "more than one choice is not supported yet; accepted is 1",
-                ));
-            }
-            _ => return Err(json::wrong(path, "an integer of at least 1", value)),
-        },
-        ("n", _) => return Err(json::wrong(path, "an integer of at least 1", value)),
         ("best_of", Value::Number(number)) => number.as_u64() == Some(1),
-        ("tools" | "functions", Value::Array(items)) => items.is_empty(),
-        ("tool_choice" | "function_call", Value::String(choice)) => choice == "none" || choice == "auto",
-        ("parallel_tool_calls", Value::Bool(parallel)) => *parallel,
-        ("response_format", Value::Object(format)) => {
-            format.len() == 1 && format.get("type").and_then(Value::as_str) == Some("text")
-        }
+        ("functions", Value::Array(items)) => items.is_empty(),
+        ("function_call", Value::String(choice)) => choice == "none" || choice == "auto",
         ("modalities", Value::Array(items)) => {
             matches!(items.as_slice(), [Value::String(one)] if one == "text")
         }
         ("store", Value::Bool(store)) => !store,
         ("metadata" | "extra_params", Value::Object(map)) => map.is_empty(),
         ("service_tier", Value::String(tier)) => tier == "auto",
-        ("suffix", Value::String(suffix)) => suffix.is_empty(),
-        ("error_behavior", Value::String(behavior)) => behavior == "error",
         _ => false,
     };
     if asks_for_nothing { Ok(()) } else { Err(json::unsupported(path, "")) }
@@ -351,6 +347,8 @@ macro_rules! generation_builders {
                 presence_penalty: f32;
                 /// Sets [`GenerationOptions::seed`].
                 seed: u64;
+                /// Sets [`GenerationOptions::n`].
+                n: u32;
                 /// Sets [`GenerationOptions::prompt_lookup_tokens`].
                 prompt_lookup_tokens: u32;
             }

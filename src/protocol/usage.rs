@@ -11,6 +11,8 @@ pub enum FinishReason {
     Stop,
     /// The limit of tokens was reached.
     Length,
+    /// The model calls functions.
+    ToolCalls,
 }
 
 impl FinishReason {
@@ -19,6 +21,7 @@ impl FinishReason {
         match self {
             Self::Stop => "stop",
             Self::Length => "length",
+            Self::ToolCalls => "tool_calls",
         }
     }
 }
@@ -35,6 +38,16 @@ pub struct Usage {
     /// What the prompt's tokens were.
     #[serde(default)]
     pub prompt_tokens_details: PromptTokensDetails,
+    /// What the generated tokens were.
+    #[serde(default)]
+    pub completion_tokens_details: CompletionTokensDetails,
+}
+
+/// What generated tokens were.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompletionTokensDetails {
+    /// Tokens of reasoning, which is no part of the answer.
+    pub reasoning_tokens: u64,
 }
 
 /// What a prompt's tokens were.
@@ -52,7 +65,15 @@ impl Usage {
             completion_tokens: completion,
             total_tokens: prompt.saturating_add(completion),
             prompt_tokens_details: PromptTokensDetails { cached_tokens: cached },
+            completion_tokens_details: CompletionTokensDetails::default(),
         }
+    }
+
+    /// The same, `tokens` of the generated ones being reasoning.
+    #[must_use]
+    pub fn reasoning(mut self, tokens: u64) -> Self {
+        self.completion_tokens_details.reasoning_tokens = tokens;
+        self
     }
 }
 

@@ -1,7 +1,6 @@
-//! One answer while it is made: the engine's worker writes it, the caller reads it.
+//! An answer while it is made, of all choices of a request: the engine's worker writes it, the caller reads it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::task::Waker;
 #[cfg(feature = "async")]
 use std::task::{Context, Poll};
@@ -9,27 +8,71 @@ use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
-use super::adapters::LoadedAdapter;
-use super::meter::{Meter, Used, phases};
-use super::stop::StopMatcher;
-use crate::engine::{FinishReason, Flow, Outcome, SampledToken, Sink, Timings};
-use crate::error::{Error, ErrorKind, Result};
-use crate::tokenizer::StreamDecoder;
+use crate::engine::{SampledToken, Timings};
+use crate::error::Result;
+use crate::protocol::{FinishReason, ToolCall, Usage};
 
-/// Text that is new, with the tokens that became part of it.
-#[derive(Debug, Clone, Default)]
+/// What is new in a choice.
+#[derive(Debug, Clone)]
+pub(super) enum New {
+    /// Text to append.
+    Text(String),
+    /// Reasoning to append.
+    Reasoning(String),
+    /// A call begins.
+    Call(ToolCall),
+    /// Text to append to the arguments of the last call.
+    Arguments(String),
+}
+
+/// Something new, with the tokens that became part of it.
+#[derive(Debug, Clone)]
 pub struct Piece {
-    pub(super) text: String,
+    /// The choice that it belongs to.
+    pub(super) choice: usize,
+    pub(super) new: New,
     /// Empty unless log-probabilities were asked for.
     pub(super) tokens: Vec<SampledToken>,
 }
 
+/// A choice as far as it has come.
+#[derive(Debug, Clone, Default)]
+pub struct Whole {
+    pub(super) text: String,
+    pub(super) reasoning: String,
+    pub(super) calls: Vec<ToolCall>,
+    pub(super) tokens: Vec<SampledToken>,
+    /// Where tokens are known to begin in the text: the number of one, and the characters before it.
+    pub(super) places: Vec<(usize, usize)>,
+    /// All tokens that were generated, known at the end.
+    pub(super) ids: Vec<u32>,
+}
+
+impl Whole {
+    fn append(&mut self, piece: &Piece) {
+        if !piece.tokens.is_empty() {
+            self.places.push((self.tokens.len(), self.text.chars().count()));
+        }
+        match &piece.new {
+            New::Text(text) => self.text.push_str(text),
+            New::Reasoning(text) => self.reasoning.push_str(text),
+            New::Call(call) => self.calls.push(call.clone()),
+            New::Arguments(text) => {
+                if let Some(call) = self.calls.last_mut() {
+                    call.function.arguments.push_str(text);
+                }
+            }
+        }
+        self.tokens.extend(piece.tokens.iter().cloned());
+    }
+}
+
 /// How an answer ended.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(super) struct End {
-    pub(super) reason: FinishReason,
-    /// Tokens generated, those of a stop string included.
-    pub(super) tokens: usize,
+    /// Why each choice did.
+    pub(super) reasons: Vec<FinishReason>,
+    pub(super) usage: Usage,
     pub(super) timings: Timings,
 }
 
@@ -43,19 +86,47 @@ pub(super) enum Read {
 #[derive(Debug, Default)]
 struct State {
     unread: VecDeque<Piece>,
-    whole: Piece,
+    choices: Vec<Whole>,
     end: Option<Result<End>>,
     waker: Option<Waker>,
 }
 
 /// An answer that grows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Answer {
     state: Mutex<State>,
     changed: Condvar,
 }
 
 impl Answer {
+    /// An answer of so many choices, empty.
+    pub(super) fn new(choices: usize) -> Self {
+        let state = State { choices: vec![Whole::default(); choices], ..State::default() };
+        Self { state: Mutex::new(state), changed: Condvar::new() }
+    }
+
+    /// Appends what is new.
+    pub(super) fn push(&self, piece: Piece) {
+        self.update(|state| {
+            if let Some(whole) = state.choices.get_mut(piece.choice) {
+                whole.append(&piece);
+            }
+            state.unread.push_back(piece);
+        });
+    }
+
+    /// The tokens of a choice that has ended.
+    pub(super) fn keep(&self, choice: usize, ids: Vec<u32>) {
+        if let Some(whole) = self.state.lock().choices.get_mut(choice) {
+            whole.ids = ids;
+        }
+    }
+
+    /// The end of all choices.
+    pub(super) fn finish(&self, end: Result<End>) {
+        self.update(|state| state.end = Some(end));
+    }
+
     fn update(&self, change: impl FnOnce(&mut State)) {
         let waker = {
             let mut state = self.state.lock();
@@ -118,9 +189,9 @@ impl Answer {
     }
 
     /// The whole answer, whatever of it was read before. Blocks until it ends, or until `timeout` (`None`).
-    pub(super) fn whole(&self, timeout: Option<Duration>) -> Option<Result<(Piece, End)>> {
+    pub(super) fn whole(&self, timeout: Option<Duration>) -> Option<Result<(Vec<Whole>, End)>> {
         self.wait_for(timeout, |state| match state.end.clone()? {
-            Ok(end) => Some(Ok((state.whole.clone(), end))),
+            Ok(end) => Some(Ok((state.choices.clone(), end))),
             Err(error) => Some(Err(error)),
         })
     }
@@ -128,126 +199,5 @@ impl Answer {
     /// How it ended, if it has.
     pub(super) fn end(&self) -> Option<Result<End>> {
         self.state.lock().end.clone()
-    }
-}
-
-/// The end of an answer, on its way to those who wait for it: they hear of it when this is dropped.
-struct Ending {
-    answer: Arc<Answer>,
-    end: Option<Result<End>>,
-}
-
-impl Drop for Ending {
-    /// Nobody waits for ever: what goes away without an end (a defect) ends the answer with an error.
-    fn drop(&mut self) {
-        let lost = || Err(Error::new(ErrorKind::Internal, "the engine lost the request"));
-        let end = self.end.take().unwrap_or_else(lost);
-        self.answer.update(|state| state.end = Some(end));
-    }
-}
-
-/// The engine's side of an answer: tokens become text.
-pub(super) struct TextSink {
-    ending: Ending,
-    meter: Meter,
-    decoder: StreamDecoder,
-    stops: StopMatcher,
-    keep_tokens: bool,
-    /// Tokens whose text is still held back.
-    held: Vec<SampledToken>,
-    tokens: usize,
-    stopped: bool,
-    /// What the request is computed with, held until its end.
-    adapter: Option<Arc<LoadedAdapter>>,
-}
-
-impl TextSink {
-    pub(super) fn new(
-        answer: Arc<Answer>,
-        decoder: StreamDecoder,
-        stops: Vec<String>,
-        keep_tokens: bool,
-        adapter: Option<Arc<LoadedAdapter>>,
-        meter: Meter,
-    ) -> Self {
-        let stops = StopMatcher::new(stops);
-        let ending = Ending { answer, end: None };
-        Self {
-            ending,
-            meter,
-            decoder,
-            stops,
-            keep_tokens,
-            held: Vec::new(),
-            tokens: 0,
-            stopped: false,
-            adapter,
-        }
-    }
-
-    /// Shows text, together with the tokens that became part of it.
-    fn publish(&mut self, text: String) {
-        let tokens = std::mem::take(&mut self.held);
-        self.ending.answer.update(|state| {
-            state.whole.text.push_str(&text);
-            state.whole.tokens.extend(tokens.iter().cloned());
-            state.unread.push_back(Piece { text, tokens });
-        });
-    }
-}
-
-impl Sink for TextSink {
-    fn token(&mut self, token: SampledToken) -> Flow {
-        self.tokens += 1;
-        // An id without a token is a row that pads the model's vocabulary: it has no text.
-        let text = self.decoder.push(token.id).ok().flatten().unwrap_or_default();
-        if self.keep_tokens {
-            self.held.push(token);
-        }
-        let passed = self.stops.push(&text);
-        if !passed.text.is_empty() {
-            self.publish(passed.text);
-        }
-        self.stopped = passed.stopped;
-        if passed.stopped { Flow::Stop } else { Flow::Continue }
-    }
-
-    fn finish(mut self: Box<Self>, outcome: Outcome) {
-        if !self.stopped && outcome.result.is_ok() {
-            let last = self.decoder.finish().ok().flatten().unwrap_or_default();
-            let passed = self.stops.push(&last);
-            let mut text = passed.text;
-            if !passed.stopped {
-                text.push_str(&self.stops.finish());
-            }
-            if !text.is_empty() || !self.held.is_empty() {
-                self.publish(text);
-            }
-        }
-        // Before anybody hears of the end: by then its memory is given back.
-        self.adapter = None;
-        let Self { mut ending, meter, tokens, .. } = *self;
-        let Outcome { result, timings } = outcome;
-        let end = result.map(|reason| End { reason, tokens, timings });
-        let reason = end.as_ref().map(|end| crate::protocol::FinishReason::from(end.reason).as_str());
-        let used = Used {
-            outcome: reason,
-            cached_tokens: timings.cached_tokens as u64,
-            output_tokens: tokens as u64,
-            phases: phases(timings.submitted, timings.started, timings.first_token, timings.finished),
-        };
-        // The end goes along; it is told when the record is written.
-        let told = end.clone();
-        ending.end = Some(told);
-        meter.end(used, ending);
-    }
-}
-
-impl From<FinishReason> for crate::protocol::FinishReason {
-    fn from(reason: FinishReason) -> Self {
-        match reason {
-            FinishReason::Stop => Self::Stop,
-            FinishReason::Length => Self::Length,
-        }
     }
 }

@@ -59,4 +59,16 @@ impl<B: Backend> Executor for ModelExecutor<B> {
         let logits = logits?;
         Ok(self.backend.read(self.logits.insert(logits), &mut self.buffer)?)
     }
+
+    fn cache_format(&self) -> Option<String> {
+        Some(self.backend.cache_format(&self.cache))
+    }
+
+    fn read_block(&self, block: u32, bytes: &mut Vec<u8>) -> Result<()> {
+        Ok(self.backend.read_block(&self.cache, block, bytes)?)
+    }
+
+    fn write_block(&mut self, block: u32, bytes: &[u8]) -> Result<()> {
+        Ok(self.backend.write_block(&mut self.cache, block, bytes)?)
+    }
 }

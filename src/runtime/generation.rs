@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
+use parking_lot::Mutex;
+
 use super::adapters::{Adapters, Loader, Table};
+use super::constraint::MaskThread;
 use super::executor::ModelExecutor;
 use super::info::{AdapterInfo, EndpointInfo};
 use super::options::ServeOptions;
@@ -14,8 +17,12 @@ use crate::chat::{ChatTemplate, TemplateTokens};
 use crate::engine::{Engine, EngineOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::fairness::MemberId;
+use crate::grammar::{Grammar, GrammarError, GrammarSource, Vocabulary};
 use crate::models::{CausalSources, Task, stop_tokens};
 use crate::tokenizer::Tokenizer;
+
+/// So many of the grammars that were asked for last are kept: an application asks for the same few again and again.
+const KEPT_GRAMMARS: usize = 32;
 
 /// A model that generates.
 pub(super) struct GenerationEntity {
@@ -23,6 +30,13 @@ pub(super) struct GenerationEntity {
     tokenizer: Arc<Tokenizer>,
     template: Option<ChatTemplate>,
     stop_tokens: Vec<u32>,
+    /// The tokens that mean something by themselves in an answer.
+    markers: Arc<[(u32, &'static str)]>,
+    /// Prepared when the first grammar is asked for.
+    vocabulary: Mutex<Option<Arc<Vocabulary>>>,
+    /// The last one first.
+    grammars: Mutex<Vec<(GrammarSource, Arc<Grammar>)>>,
+    masks: Arc<MaskThread>,
     adapters: Adapters,
     engine: Engine,
     member: MemberId,
@@ -69,11 +83,17 @@ impl GenerationEntity {
         let member = gate.member();
         let executor = ModelExecutor::new(backend, model, cache, table, memory);
         let engine = Engine::start(Box::new(executor), engine_options(&options, &plan), clock, Some(gate))?;
+        let spellings = template.as_ref().map(|template| template.dialect().markers()).unwrap_or_default();
+        let marker = |spelling: &'static str| Some((tokenizer.token_to_id(spelling)?, spelling));
         Ok(Self {
             info,
+            markers: spellings.into_iter().filter_map(marker).collect(),
             tokenizer: Arc::new(tokenizer),
             template,
             stop_tokens: stop_tokens(checkpoint)?,
+            vocabulary: Mutex::default(),
+            grammars: Mutex::default(),
+            masks: Arc::default(),
             adapters,
             engine,
             member,
@@ -114,6 +134,58 @@ impl GenerationEntity {
 
     pub(super) fn stop_tokens(&self) -> &[u32] {
         &self.stop_tokens
+    }
+
+    /// The tokens that mean something by themselves in an answer, as the vocabulary spells them.
+    pub(super) fn markers(&self) -> &Arc<[(u32, &'static str)]> {
+        &self.markers
+    }
+
+    /// Where sets of allowed tokens are computed.
+    pub(super) fn mask_thread(&self) -> &Arc<MaskThread> {
+        &self.masks
+    }
+
+    /// All tokens as a bit set, but those that end an answer.
+    pub(super) fn tokens_that_do_not_stop(&self) -> Vec<u32> {
+        let mut set = vec![u32::MAX; self.info.vocab_size.div_ceil(32)];
+        for token in &self.stop_tokens {
+            if let Some(word) = set.get_mut(*token as usize / 32) {
+                *word &= !(1 << (token % 32));
+            }
+        }
+        set
+    }
+
+    /// Compiles a grammar for this model's tokens.
+    ///
+    /// # Errors
+    /// It is malformed or not supported, nothing satisfies it, or the model cannot generate under grammars.
+    pub(super) fn grammar(&self, source: GrammarSource) -> Result<Arc<Grammar>, GrammarError> {
+        {
+            let mut kept = self.grammars.lock();
+            if let Some(place) = kept.iter().position(|(known, _)| *known == source) {
+                let known = kept.remove(place);
+                let grammar = Arc::clone(&known.1);
+                kept.insert(0, known);
+                return Ok(grammar);
+            }
+        }
+        // Outside of the lock: a large schema may take a while, and nobody with another one waits for it.
+        let grammar = Arc::new(Grammar::compile(&self.vocabulary()?, &source)?);
+        let mut kept = self.grammars.lock();
+        kept.insert(0, (source, Arc::clone(&grammar)));
+        kept.truncate(KEPT_GRAMMARS);
+        Ok(grammar)
+    }
+
+    fn vocabulary(&self) -> Result<Arc<Vocabulary>, GrammarError> {
+        let mut known = self.vocabulary.lock();
+        if let Some(vocabulary) = &*known {
+            return Ok(Arc::clone(vocabulary));
+        }
+        let vocabulary = Vocabulary::new(&self.tokenizer, self.info.vocab_size, &self.stop_tokens)?;
+        Ok(Arc::clone(known.insert(Arc::new(vocabulary))))
     }
 
     pub(super) fn template(&self) -> Result<&ChatTemplate> {

@@ -87,6 +87,14 @@ impl Identified {
         }
     }
 
+    /// What tells it from other models: the hash of its files, or the `version` that its host has named.
+    pub(super) fn model(&self, version: &str) -> String {
+        match &self.digest {
+            Some(digest) => format!("sha256:{digest}"),
+            None => format!("version {version:?}"),
+        }
+    }
+
     /// What responses call it when nobody says otherwise: the registered version, else its name and the beginning of its
     /// hash.
     pub(super) fn default_version(&self) -> String {

@@ -75,6 +75,7 @@ pub(super) struct Used<'a> {
     pub(super) outcome: Result<&'a str, &'a Error>,
     pub(super) cached_tokens: u64,
     pub(super) output_tokens: u64,
+    pub(super) reasoning_tokens: u64,
     pub(super) phases: Phases,
 }
 
@@ -109,6 +110,7 @@ impl Meter {
         };
         record.cached_token_count = used.cached_tokens;
         record.output_token_count = used.output_tokens;
+        record.reasoning_token_count = used.reasoning_tokens;
         record.phases = used.phases;
         record.finish_time = clock.wall();
         let request = record.request_id.clone();

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::options::{DEFAULT_CONTEXT, ServeOptions};
 use crate::backend::{BLOCK_TOKENS, Backend};
-use crate::engine::MAX_VERIFIED_ROWS;
+use crate::engine::logit_rows;
 use crate::error::{Error, ErrorKind, Result};
 use crate::models::CausalSources;
 
@@ -58,7 +58,7 @@ impl LoadPlan {
             return Err(Error::invalid("context_length", message));
         }
         let weight_bytes = sources.weight_bytes(backend)?;
-        let logit_rows = options.max_sequences.max(MAX_VERIFIED_ROWS).min(options.max_batch_tokens);
+        let logit_rows = logit_rows(options.max_sequences, options.max_batch_tokens);
         let scratch_bytes = sources.scratch_bytes(options.max_batch_tokens, logit_rows);
         let cache_bytes = |tokens: usize| {
             let blocks = tokens.div_ceil(BLOCK_TOKENS);

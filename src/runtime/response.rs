@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::answer::{Answer, End, Piece, Read};
-use super::generation::GenerationEntity;
+use super::answer::{Answer, End, Read, Whole};
+use super::group::Group;
+use super::session::Session;
 use super::shape::{Identity, Shape};
-use crate::engine::RequestId;
 use crate::error::{Error, ErrorKind, Result};
 use crate::protocol::Usage;
 
@@ -19,19 +19,16 @@ use crate::protocol::Usage;
 /// `futures::Stream`. After an error or the last chunk there is nothing more.
 pub struct ResponseStream<S: Shape> {
     identity: Identity,
-    shape: S,
     answer: Arc<Answer>,
-    /// Weak: an answer nobody reads keeps no endpoint alive.
-    endpoint: Weak<GenerationEntity>,
-    request: RequestId,
-    cursor: Mutex<Cursor<S::Chunk>>,
+    /// Weak: it is there as long as the engine has something to do for it.
+    group: Weak<Group>,
+    cursor: Mutex<Cursor<S>>,
 }
 
 /// How far an answer was read.
-struct Cursor<C> {
-    ready: VecDeque<C>,
-    /// Characters that chunks have shown.
-    shown: usize,
+struct Cursor<S: Shape> {
+    shape: S,
+    ready: VecDeque<S::Chunk>,
     ended: bool,
 }
 
@@ -61,17 +58,11 @@ pub struct RequestTimings {
 }
 
 impl<S: Shape> ResponseStream<S> {
-    pub(super) fn new(
-        identity: Identity,
-        shape: S,
-        answer: Arc<Answer>,
-        endpoint: &Arc<GenerationEntity>,
-        request: RequestId,
-    ) -> Self {
-        let endpoint = Arc::downgrade(endpoint);
-        let ready = shape.first(&identity).into_iter().collect();
-        let cursor = Cursor { ready, shown: shape.echo().chars().count(), ended: false };
-        Self { identity, shape, answer, endpoint, request, cursor: Mutex::new(cursor) }
+    pub(super) fn new(identity: Identity, shape: S, group: &Arc<Group>) -> Self {
+        let ready = (0..identity.choices).filter_map(|choice| shape.first(&identity, choice)).collect();
+        let cursor = Mutex::new(Cursor { shape, ready, ended: false });
+        let answer = Arc::clone(group.answer());
+        Self { identity, answer, group: Arc::downgrade(group), cursor }
     }
 
     /// The response's id.
@@ -92,14 +83,14 @@ impl<S: Shape> ResponseStream<S> {
     /// Cancels the request: the stream ends with [`ErrorKind::Cancelled`] within one step of the engine. What was
     /// generated until then can still be read. A request that has ended stays as it is.
     pub fn cancel(&self) {
-        if let Some(endpoint) = self.endpoint.upgrade() {
-            endpoint.engine().cancel(self.request);
+        if let Some(group) = self.group.upgrade() {
+            group.cancel();
         }
     }
 
     /// A handle that can cancel this request from elsewhere, while somebody reads the stream.
     pub fn canceller(&self) -> Canceller {
-        Canceller { endpoint: self.endpoint.clone(), request: self.request }
+        Canceller { group: self.group.clone() }
     }
 
     /// All chunks that are new. Waits for the first of them, at most `timeout`.
@@ -129,11 +120,24 @@ impl<S: Shape> ResponseStream<S> {
 
     /// As [`wait`](Self::wait), for at most `timeout` (for ever with `None`); `None` when it passes.
     pub fn wait_timeout(&self, timeout: Option<Duration>) -> Option<Result<S::Response>> {
-        let (whole, end) = match self.answer.whole(timeout)? {
+        let (choices, end) = match self.answer.whole(timeout)? {
             Ok(whole) => whole,
             Err(error) => return Some(Err(error)),
         };
-        Some(Ok(self.response(&whole, &end)))
+        Some(Ok(self.response(choices, &end)))
+    }
+
+    /// A choice as a conversation to be kept ([`ModelRuntime::save_session`](crate::ModelRuntime::save_session)), once the
+    /// request has ended well: its prompt and what was generated. `None` before, and for a choice that is not there.
+    pub fn session(&self, choice: usize) -> Option<Session> {
+        let (mut choices, _) = self.answer.whole(Some(Duration::ZERO))?.ok()?;
+        if choice >= choices.len() {
+            return None;
+        }
+        let Identity { prompts, endpoint, adapter, choices: all, .. } = &self.identity;
+        let prompt = prompts.get(choice / (all / prompts.len().max(1)).max(1))?;
+        let tokens = [prompt.as_slice(), &choices.swap_remove(choice).ids].concat();
+        Some(Session { endpoint: endpoint.clone(), adapter: adapter.clone(), tokens })
     }
 
     /// When things happened, once the request has ended well.
@@ -150,34 +154,30 @@ impl<S: Shape> ResponseStream<S> {
 
     /// What the request took, once it has ended well.
     pub fn usage(&self) -> Option<Usage> {
-        Some(self.usage_of(&self.answer.end()?.ok()?))
+        Some(self.answer.end()?.ok()?.usage)
     }
 
-    fn usage_of(&self, end: &End) -> Usage {
-        let prompt = self.identity.prompt_tokens as u64;
-        Usage::new(prompt, end.tokens as u64, end.timings.cached_tokens as u64)
-    }
-
-    fn response(&self, whole: &Piece, end: &End) -> S::Response {
-        self.shape.whole(&self.identity, whole, end.reason.into(), self.usage_of(end))
+    fn response(&self, choices: Vec<Whole>, end: &End) -> S::Response {
+        self.cursor.lock().shape.whole(&self.identity, choices, &end.reasons, end.usage)
     }
 
     /// Turns what was read into chunks.
-    fn accept(&self, cursor: &mut Cursor<S::Chunk>, read: Read) -> Result<()> {
+    fn accept(&self, cursor: &mut Cursor<S>, read: Read) -> Result<()> {
+        let Cursor { shape, ready, ended } = cursor;
         match read {
             Read::TimedOut => {}
             Read::Pieces(pieces) => {
-                for piece in &pieces {
-                    cursor.ready.push_back(self.shape.piece(&self.identity, piece, cursor.shown));
-                    cursor.shown += piece.text.chars().count();
-                }
+                ready.extend(pieces.iter().map(|piece| shape.piece(&self.identity, piece)));
             }
             Read::End(end) => {
-                cursor.ended = true;
+                *ended = true;
                 let end = end?;
-                cursor.ready.push_back(self.shape.last(&self.identity, end.reason.into()));
+                for (choice, reason) in end.reasons.iter().enumerate() {
+                    let is_last = choice + 1 == end.reasons.len();
+                    ready.push_back(shape.last(&self.identity, choice, *reason, is_last));
+                }
                 if self.identity.include_usage {
-                    cursor.ready.push_back(self.shape.usage(&self.identity, self.usage_of(&end)));
+                    ready.push_back(shape.usage(&self.identity, end.usage));
                 }
             }
         }
@@ -237,15 +237,14 @@ impl<S: Shape> std::fmt::Debug for ResponseStream<S> {
 /// Cancels one request; outlives the stream without keeping anything alive.
 #[derive(Debug, Clone)]
 pub struct Canceller {
-    endpoint: Weak<GenerationEntity>,
-    request: RequestId,
+    group: Weak<Group>,
 }
 
 impl Canceller {
     /// Cancels the request, as [`ResponseStream::cancel`].
     pub fn cancel(&self) {
-        if let Some(endpoint) = self.endpoint.upgrade() {
-            endpoint.engine().cancel(self.request);
+        if let Some(group) = self.group.upgrade() {
+            group.cancel();
         }
     }
 }

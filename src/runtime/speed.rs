@@ -123,6 +123,7 @@ fn generate(
             caller: CallerId::default(),
             priority: 0,
             prompt_lookup_tokens: 0,
+            prompt_logprobs: None,
             deadline: None,
         };
         engine.submit(request, Box::new(Probe(tell.clone())))?;

@@ -135,6 +135,7 @@ fn steps_of_an_engine(path: &str, options: CpuOptions) {
             stop_tokens: Vec::new(),
             sampling,
             prompt_lookup_tokens: 0,
+            prompt_logprobs: None,
             caller: CallerId::default(),
             priority: 0,
             deadline: None,

@@ -1,10 +1,9 @@
 """The published OpenAI client as judge of what the runtime answers.
 
-    python judge.py http://127.0.0.1:PORT --chat NAME --text NAME --embed NAME [--unserved GROUP ...]
+    python judge.py http://127.0.0.1:PORT --chat NAME --text NAME --embed NAME
 
 Starts nothing: the example `host` serves the three models. Every response, chunk and error goes through the client's own types
-(`strict.py`). A group in `--unserved` must fail, by a refusal that names the field or by an answer that lacks something: so it
-cannot be forgotten there once it is served.
+(`strict.py`).
 """
 
 from __future__ import annotations
@@ -57,26 +56,12 @@ GROUPS: dict[str, list[Check]] = {
 }
 
 
-def unserved(check: Check, client: OpenAI, names: Names) -> None:
-    """The check must fail, and not by a mistake of its own."""
-    try:
-        check(client, names)
-    except openai.APIStatusError as error:
-        assert error.status_code in (400, 501), f"refused with {error.status_code}: {error}"
-        assert isinstance(error.body, dict) and error.body.get("param"), f"names no field: {error.body}"
-        return
-    except AssertionError:
-        return
-    raise RuntimeError("is served: take its group out of --unserved")
-
-
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("base_url", help="where the host listens, without /v1")
     for name, what in [("chat", "has a chat template"), ("text", "continues text"), ("embed", "makes vectors")]:
         parser.add_argument(f"--{name}", required=True, metavar="NAME", help=f"the model that {what}")
     parser.add_argument("--only", nargs="+", choices=GROUPS, metavar="GROUP", help=f"of {', '.join(GROUPS)}")
-    parser.add_argument("--unserved", nargs="+", default=[], choices=GROUPS, metavar="GROUP")
     arguments = parser.parse_args()
     names = Names(arguments.chat, arguments.text, arguments.embed)
     failed, passed = [], 0
@@ -85,11 +70,7 @@ def main() -> int:
             for check in GROUPS[group]:
                 name = f"{group}: {check.__name__}"
                 try:
-                    if group in arguments.unserved:
-                        unserved(check, client, names)
-                        name += " (not served, as it is said)"
-                    else:
-                        check(client, names)
+                    check(client, names)
                 except Exception:
                     traceback.print_exc()
                     failed.append(name)

@@ -85,7 +85,7 @@ fn a_stop_string_ends_the_text_and_is_not_part_of_it() {
 #[test]
 fn logprobs_name_every_token() {
     let runtime = runtime_with(ServeOptions::default());
-    let answer = runtime.complete(greedy("Once upon a time", 12).logprobs(3).echo()).unwrap();
+    let answer = runtime.complete(greedy("Once upon a time", 12).logprobs(3)).unwrap();
     let choice = &answer.choices[0];
     let logprobs = choice.logprobs.as_ref().unwrap();
     assert_eq!(logprobs.tokens.len(), 12);

@@ -76,8 +76,10 @@ static void requests(const mr_runtime *runtime) {
           MR_E_INVALID_REQUEST, "temperatur");
   refused(runtime, "{\"model\":\"chat\",\"messages\":[{\"role\":7,\"content\":\"x\"}]}", MR_E_INVALID_REQUEST,
           "messages[0].role");
-  refused(runtime, "{\"model\":\"chat\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"n\":2}",
-          MR_E_UNSUPPORTED, "n");
+  refused(runtime, "{\"model\":\"chat\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"n\":6}",
+          MR_E_INVALID_REQUEST, "n");
+  refused(runtime, "{\"model\":\"chat\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"store\":true}",
+          MR_E_UNSUPPORTED, "store");
   refused(runtime, "{\"model\":\"nobody\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}", MR_E_NOT_FOUND,
           "model");
   refused(runtime, "{\"model\":\"plain\",\"messages\":[{\"role\":\"user\",\"content\":\"x\"}]}", MR_E_UNSUPPORTED,

@@ -59,6 +59,49 @@ impl Cache {
         Ok(Self { shape: *shape, layers })
     }
 
+    /// What the bytes of a block mean.
+    pub(super) fn format(&self) -> String {
+        format!("{:?}, {} layers of F32, blocks of {BLOCK_TOKENS}", self.shape.entry, self.shape.layers)
+    }
+
+    /// Where a block begins in the pools.
+    fn slot(&self, block: u32) -> Result<usize, BackendError> {
+        let (index, len) = (block as usize, self.shape.blocks);
+        if index < len {
+            return Ok(index * BLOCK_TOKENS);
+        }
+        Err(BackendError::Index { operation: "a block of the cache", index, len })
+    }
+
+    /// Appends what a block holds: layer by layer its keys and its values.
+    pub(super) fn read_block(&self, block: u32, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
+        let slot = self.slot(block)?;
+        for pool in self.layers.iter().flat_map(|layer| [&layer.keys, &layer.values]) {
+            let rows = pool.narrow(0, slot, BLOCK_TOKENS)?.flatten_all()?.to_vec1::<f32>()?;
+            bytes.extend(rows.iter().flat_map(|value| value.to_le_bytes()));
+        }
+        Ok(())
+    }
+
+    /// Puts into a block what was read of one.
+    pub(super) fn write_block(&mut self, block: u32, bytes: &[u8]) -> Result<(), BackendError> {
+        let slot = self.slot(block)?;
+        let widths = widths(self.shape.entry).unwrap_or_default();
+        let expected = widths.iter().sum::<usize>() * BLOCK_TOKENS * 4 * self.layers.len();
+        if bytes.len() != expected {
+            let (operation, what) = ("a block of the cache", "bytes");
+            return Err(BackendError::Shape { operation, what, found: bytes.len(), expected });
+        }
+        let mut values =
+            bytes.chunks_exact(4).map(|four| f32::from_le_bytes([four[0], four[1], four[2], four[3]]));
+        for pool in self.layers.iter().flat_map(|layer| [&layer.keys, &layer.values]) {
+            let width = pool.dim(1)?;
+            let rows: Vec<f32> = values.by_ref().take(BLOCK_TOKENS * width).collect();
+            pool.slice_set(&Tensor::from_vec(rows, (BLOCK_TOKENS, width), pool.device())?, 0, slot)?;
+        }
+        Ok(())
+    }
+
     /// What it keeps of a token.
     pub(super) fn entry(&self) -> CacheEntry {
         self.shape.entry

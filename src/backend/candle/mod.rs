@@ -97,6 +97,18 @@ impl Backend for CandleBackend {
         Cache::new(shape, &self.device)
     }
 
+    fn cache_format(&self, cache: &Cache) -> String {
+        format!("{}: {}", self.name(), cache.format())
+    }
+
+    fn read_block(&self, cache: &Cache, block: u32, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
+        cache.read_block(block, bytes)
+    }
+
+    fn write_block(&self, cache: &mut Cache, block: u32, bytes: &[u8]) -> Result<(), BackendError> {
+        cache.write_block(block, bytes)
+    }
+
     fn embed(&self, table: &Matrix, ids: &[u32]) -> Result<Tensor, BackendError> {
         table.select(ids)
     }

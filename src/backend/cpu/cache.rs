@@ -10,6 +10,7 @@
 //! A slot that nothing was written to, or that an earlier sequence left behind, may hold anything; attention never
 //! lets a position into a sum that its row does not see.
 
+mod block;
 mod latent;
 mod stored;
 mod write;

@@ -142,6 +142,19 @@ impl Backend for CpuBackend {
         Cache::new(shape, self.options.cache)
     }
 
+    fn cache_format(&self, cache: &Cache) -> String {
+        let CpuOptions { compute, quantize, .. } = &self.options;
+        format!("cpu {:?}, {compute:?}, weights {quantize:?}: {}", self.level, cache.format())
+    }
+
+    fn read_block(&self, cache: &Cache, block: u32, bytes: &mut Vec<u8>) -> Result<(), BackendError> {
+        cache.read_block(block, bytes)
+    }
+
+    fn write_block(&self, cache: &mut Cache, block: u32, bytes: &[u8]) -> Result<(), BackendError> {
+        cache.write_block(block, bytes)
+    }
+
     fn embed(&self, table: &PackedMatrix, ids: &[u32]) -> Result<Tensor, BackendError> {
         if let Some(&id) = ids.iter().find(|&&id| id as usize >= table.rows()) {
             return Err(BackendError::Index { operation: "embed", index: id as usize, len: table.rows() });

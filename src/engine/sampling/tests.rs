@@ -17,7 +17,7 @@ fn ids(distribution: &[(u32, f64)]) -> Vec<u32> {
 #[test]
 fn greedy_takes_the_lowest_id_of_equals() {
     let mut sampler = Sampler::new(4);
-    let token = sampler.sample(&[1.0, 3.0, 3.0, 2.0], &SamplingParams::greedy(), &[], &[]).unwrap();
+    let token = sampler.sample(&[1.0, 3.0, 3.0, 2.0], None, &SamplingParams::greedy(), &[], &[]).unwrap();
     assert_eq!(token, SampledToken { id: 1, logprob: None, top: Vec::new() });
 }
 
@@ -28,17 +28,17 @@ fn greedy_is_decided_after_penalties_and_bias() {
     let mut greedy = SamplingParams::greedy();
     greedy.presence_penalty = 1.0;
     assert_eq!(
-        sampler.sample(&logits, &greedy, &[1], &[]).unwrap().id,
+        sampler.sample(&logits, None, &greedy, &[1], &[]).unwrap().id,
         1,
         "presence is of generated text only"
     );
-    assert_eq!(sampler.sample(&logits, &greedy, &[], &[1]).unwrap().id, 2);
+    assert_eq!(sampler.sample(&logits, None, &greedy, &[], &[1]).unwrap().id, 2);
     greedy.logit_bias = vec![(0, 5.0)];
-    assert_eq!(sampler.sample(&logits, &greedy, &[], &[1]).unwrap().id, 0);
+    assert_eq!(sampler.sample(&logits, None, &greedy, &[], &[1]).unwrap().id, 0);
     let mut greedy = SamplingParams::greedy();
     greedy.repetition_penalty = 2.0;
     assert_eq!(
-        sampler.sample(&logits, &greedy, &[1, 1], &[]).unwrap().id,
+        sampler.sample(&logits, None, &greedy, &[1, 1], &[]).unwrap().id,
         2,
         "repetition is of the prompt too"
     );
@@ -63,7 +63,7 @@ fn log_probabilities_are_of_the_raw_logits() {
         (p.temperature, p.logprobs) = (0.0, Some(3));
         p.logit_bias = vec![(3, 100.0)];
     });
-    let token = Sampler::new(4).sample(&logits, &hot, &[], &[]).unwrap();
+    let token = Sampler::new(4).sample(&logits, None, &hot, &[], &[]).unwrap();
     let normalizer = (1.0 + 2.0 * 1_f64.exp() + (-1_f64).exp()).ln();
     assert_eq!(token.id, 3);
     assert!((f64::from(token.logprob.unwrap()) - (-1.0 - normalizer)).abs() < 1e-6);
@@ -81,15 +81,15 @@ fn a_row_that_cannot_be_sampled_from_is_an_error_that_says_so() {
         (vec![0.0; 3], "3 logits"),
     ] {
         for params in [SamplingParams::default(), SamplingParams::greedy()] {
-            let error = sampler.sample(&row, &params, &[], &[]).unwrap_err();
+            let error = sampler.sample(&row, None, &params, &[], &[]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Internal);
             assert!(error.message().contains(word), "{error}");
         }
     }
     let masked = [f32::NEG_INFINITY, -3.0];
-    assert_eq!(sampler.sample(&masked, &SamplingParams::default(), &[], &[]).unwrap().id, 1);
+    assert_eq!(sampler.sample(&masked, None, &SamplingParams::default(), &[], &[]).unwrap().id, 1);
     let outside = params(|p| p.logit_bias = vec![(2, 1.0)]);
-    let error = sampler.sample(&[0.0, 0.0], &outside, &[], &[]).unwrap_err();
+    let error = sampler.sample(&[0.0, 0.0], None, &outside, &[], &[]).unwrap_err();
     assert_eq!((error.kind(), error.param()), (ErrorKind::InvalidRequest, Some("logit_bias")));
 }
 
@@ -134,7 +134,7 @@ fn draws_follow_the_distribution() {
         let expected = sampler.distribution(&logits, &params, &[], &[]).unwrap();
         let mut counts = vec![0_u32; logits.len()];
         for n in 0..draws {
-            counts[sampler.sample(&logits, &params, &[], &history[..n]).unwrap().id as usize] += 1;
+            counts[sampler.sample(&logits, None, &params, &[], &history[..n]).unwrap().id as usize] += 1;
         }
         let mut chi = 0.0;
         for &(id, p) in &expected {
@@ -201,14 +201,14 @@ proptest! {
         if let Some(k) = params.top_k {
             prop_assert!(kept.len() <= k as usize);
         }
-        let token = sampler.sample(&row, &params, &[], &history).unwrap();
+        let token = sampler.sample(&row, None, &params, &[], &history).unwrap();
         prop_assert!(ids(&kept).contains(&token.id));
         prop_assert_eq!(token.top.len(), 5);
         prop_assert!(token.top.windows(2).all(|p| p[0].1 > p[1].1 || (p[0].1 == p[1].1 && p[0].0 < p[1].0)));
         // Another sampler, used for something else before: the same bits.
         let mut other = Sampler::new(row.len());
-        other.sample(&row, &SamplingParams { seed: 77, ..params.clone() }, &[3], &[4, 4]).unwrap();
-        prop_assert_eq!(other.sample(&row, &params, &[], &history).unwrap(), token);
+        other.sample(&row, None, &SamplingParams { seed: 77, ..params.clone() }, &[3], &[4, 4]).unwrap();
+        prop_assert_eq!(other.sample(&row, None, &params, &[], &history).unwrap(), token);
     }
 
     #[test]

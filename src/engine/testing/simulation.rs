@@ -21,7 +21,7 @@ const STOP_TOKEN: u32 = 0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Operation {
     /// A caller's request whose prompt is the first `prompt` tokens of text number `text`, under an adapter or none, with
-    /// drafts of so many tokens.
+    /// drafts of so many tokens. Its prompt may be scored, and every so many of its tokens be known only after their step.
     Submit {
         caller: u8,
         text: u8,
@@ -31,6 +31,8 @@ pub enum Operation {
         priority: i8,
         deadline: Option<u8>,
         drafts: u8,
+        scores: bool,
+        late: u8,
     },
     /// Cancels one of the requests that have not ended, if there is one.
     Cancel { which: u8 },
@@ -55,6 +57,8 @@ impl Operation {
                 priority: (kind / 16) as i8 % 4 - 1,
                 deadline: (a >= 240).then_some(c),
                 drafts: [0, MAX_DRAFT_TOKENS as u8, 3, 1][usize::from(kind / 64)],
+                scores: a / 12 % 5 == 1,
+                late: (b & 1) * (c % 4),
             },
             7 | 8 => Self::Cancel { which: a },
             9 => Self::FailingStep,
@@ -67,11 +71,18 @@ impl Operation {
 #[derive(Debug)]
 struct Expectation {
     adapter: AdapterId,
+    /// Tokens of the prompt that are scored or need not be, if any do.
+    scored: Option<usize>,
+    prompt: usize,
     context: Vec<u32>,
     max_tokens: usize,
     generated: usize,
     stopped: bool,
     deadline: Option<Duration>,
+    /// Every so many tokens one is not known in its step; never with 0.
+    late: usize,
+    /// The logits of a token that is not known yet.
+    held: Option<Vec<f32>>,
 }
 
 /// The state of a simulation. Every method panics if a promise is broken.
@@ -140,8 +151,19 @@ impl Simulation {
 
     pub fn apply(&mut self, operation: Operation) {
         match operation {
-            Operation::Submit { caller, text, adapter, prompt, max_tokens, priority, deadline, drafts } => {
-                self.submit(Request {
+            Operation::Submit {
+                caller,
+                text,
+                adapter,
+                prompt,
+                max_tokens,
+                priority,
+                deadline,
+                drafts,
+                scores,
+                late,
+            } => {
+                let request = Request {
                     prompt: Self::text(text, usize::from(prompt)),
                     adapter: AdapterId(u32::from(adapter)),
                     max_tokens: usize::from(max_tokens),
@@ -150,8 +172,10 @@ impl Simulation {
                     caller: CallerId(u32::from(caller)),
                     priority: i32::from(priority),
                     prompt_lookup_tokens: usize::from(drafts),
+                    prompt_logprobs: scores.then_some(0),
                     deadline: deadline.map(|steps| self.now + Duration::from_millis(u64::from(steps))),
-                });
+                };
+                self.submit(request, usize::from(late));
             }
             Operation::Cancel { which } => {
                 let live = self.live.len();
@@ -168,7 +192,7 @@ impl Simulation {
         self.check();
     }
 
-    fn submit(&mut self, mut request: Request) {
+    fn submit(&mut self, mut request: Request, late: usize) {
         self.last_id += 1;
         let id = RequestId(self.last_id);
         let Request { adapter, max_tokens, deadline, .. } = request;
@@ -178,9 +202,18 @@ impl Simulation {
         match self.scheduler.submit(id, &mut request, self.now) {
             Ok(()) => {
                 assert!(prompt.len() + max_tokens <= most && !full);
-                let generated = 0;
-                let expectation =
-                    Expectation { adapter, context: prompt, max_tokens, generated, stopped: false, deadline };
+                let expectation = Expectation {
+                    adapter,
+                    scored: request.prompt_logprobs.map(|_| 1),
+                    prompt: prompt.len(),
+                    context: prompt,
+                    max_tokens,
+                    generated: 0,
+                    stopped: false,
+                    deadline,
+                    late,
+                    held: None,
+                };
                 self.live.insert(id, expectation);
             }
             Err(error) if prompt.len() + max_tokens > most => {
@@ -192,6 +225,7 @@ impl Simulation {
 
     fn step(&mut self, accident: &Accident) {
         self.now += Duration::from_millis(1);
+        self.choose_late();
         self.scheduler.plan(self.now);
         self.check();
         self.settle();
@@ -200,7 +234,8 @@ impl Simulation {
         assert!(self.live.values().all(|live| live.deadline.is_none_or(|deadline| deadline > self.now)));
         let step = self.scheduler.step();
         if step.is_empty() {
-            assert!(self.live.is_empty(), "work and an empty step: nothing would ever go on");
+            let goes_on = self.live.is_empty() || self.scheduler.choosing().next().is_some();
+            assert!(goes_on, "work and an empty step: nothing would ever go on");
             return;
         }
         match accident {
@@ -211,9 +246,15 @@ impl Simulation {
                 for participant in step.samplers() {
                     let live = self.live.get_mut(&participant.id).unwrap();
                     let rows: Vec<_> = rows.by_ref().take(participant.logits).collect();
+                    let (scores, rows) = rows.split_at(participant.scores);
+                    live.score(scores, self.scheduler.scored(participant.index));
+                    if rows.is_empty() {
+                        judgements.push(Verdict::Scored.into());
+                        continue;
+                    }
                     let (_, generated) = self.scheduler.tokens(participant.index);
-                    let drafts = &generated[generated.len() + 1 - participant.logits..];
-                    judgements.push(verify(drafts, |row| live.judge(rows[row])));
+                    let drafts = &generated[generated.len() + 1 - rows.len()..];
+                    judgements.push(verify(drafts, |row| live.judge(rows[row], false)));
                 }
                 assert_eq!(rows.next(), None);
                 self.scheduler.commit(self.now, &mut judgements);
@@ -234,6 +275,20 @@ impl Simulation {
         assert!(self.lost.is_empty(), "the sequences of a failed step end with it");
     }
 
+    /// Chooses every other of the tokens that were not known in their step.
+    fn choose_late(&mut self) {
+        for index in self.scheduler.choosing() {
+            let id = self.scheduler.id(index);
+            if (id.0 + self.now.as_millis() as u64).is_multiple_of(2) {
+                let live = self.live.get_mut(&id).unwrap();
+                let logits = live.held.take().unwrap();
+                let verdict = live.judge(&logits, true);
+                self.scheduler.choose(index, verdict, self.now);
+            }
+        }
+        self.check();
+    }
+
     /// Checks each request that has ended against what was to become of it.
     fn settle(&mut self) {
         let ended: Vec<_> = self.scheduler.take_ended().collect();
@@ -241,7 +296,10 @@ impl Simulation {
             let live = self.live.remove(&id).expect("a request ends once");
             let (cancelled, lost) = (self.cancelled.remove(&id), self.lost.remove(&id));
             match outcome.result {
-                Ok(FinishReason::Length) => assert!(live.generated == live.max_tokens && !live.stopped),
+                Ok(FinishReason::Length) => {
+                    assert!(live.generated == live.max_tokens && !live.stopped);
+                    assert!(live.scored.is_none_or(|scored| scored == live.prompt), "the prompt is scored");
+                }
                 Ok(FinishReason::Stop) => assert!(live.stopped),
                 Err(error) => match error.kind() {
                     ErrorKind::Cancelled => assert!(cancelled),
@@ -260,7 +318,8 @@ impl Simulation {
     pub fn finish(mut self) -> EngineStats {
         let rows: usize = self.live.values().map(|live| live.context.len() + live.max_tokens).sum();
         // Each preemption repeats rows, and each is paid by another sequence's growth by a block.
-        let most = 16 + rows * (2 + rows / BLOCK_TOKENS);
+        // A token that is known late takes up to two steps more.
+        let most = 16 + 3 * rows * (2 + rows / BLOCK_TOKENS);
         for _ in 0..most {
             if !self.scheduler.has_work() {
                 break;
@@ -275,13 +334,28 @@ impl Simulation {
 }
 
 impl Expectation {
-    /// The verdict on a row of logits, which must be those of this request alone.
-    fn judge(&mut self, logits: &[f32]) -> Verdict {
+    /// The rows must be those before the next tokens of the prompt, each once.
+    fn score(&mut self, rows: &[&[f32]], tokens: &[u32]) {
+        for (row, token) in rows.iter().zip(tokens) {
+            let scored = self.scored.as_mut().expect("scores were asked for");
+            assert_eq!(*token, self.context[*scored]);
+            let expected = ToyModel::logits_after(VOCAB, self.adapter, &self.context[..*scored]);
+            assert_eq!(*row, expected, "not what it would be alone");
+            *scored += 1;
+        }
+    }
+
+    /// The verdict on a row of logits, which must be those of this request alone; `late`: it was held back before.
+    fn judge(&mut self, logits: &[f32], late: bool) -> Verdict {
         assert_eq!(
             logits,
             ToyModel::logits_after(VOCAB, self.adapter, &self.context),
             "not what it would be alone"
         );
+        if !late && self.late > 0 && self.generated.is_multiple_of(self.late) {
+            self.held = Some(logits.to_vec());
+            return Verdict::Later;
+        }
         let token = ToyModel::greedy_after(VOCAB, self.adapter, &self.context);
         if token == STOP_TOKEN {
             self.stopped = true;

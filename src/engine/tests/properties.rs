@@ -19,16 +19,16 @@ proptest! {
     #[test]
     fn nobody_is_lost_under_pressure(
         blocks in 10usize..14,
-        requests in vec((0u8..3, 0u8..4, 1u16..100, 20u8..48, -1i8..3, 0u8..17), 4..16),
+        requests in vec(((0u8..3, 0u8..4, 1u16..100, 20u8..48, -1i8..3, 0u8..17), any::<bool>(), 0u8..4), 4..16),
     ) {
         let options = crate::engine::EngineOptions {
             blocks, context_length: 160, max_batch_tokens: 32, max_prefill_tokens: 16, max_sequences: 8,
             max_queue: 16, ..Default::default()
         };
-        let operations = requests.iter().flat_map(|(text, adapter, prompt, max_tokens, priority, drafts)| [
+        let operations = requests.iter().flat_map(|((text, adapter, prompt, max_tokens, priority, drafts), scores, late)| [
             Operation::Submit {
                 caller: *adapter / 2, text: *text, adapter: *adapter % 2, prompt: *prompt, max_tokens: *max_tokens, priority: *priority, deadline: None,
-                drafts: *drafts,
+                drafts: *drafts, scores: *scores, late: *late,
             },
             Operation::Steps { count: 2 },
         ]);

@@ -30,6 +30,7 @@ fn plain() -> Request {
         caller: CallerId::default(),
         priority: 0,
         prompt_lookup_tokens: 0,
+        prompt_logprobs: None,
         deadline: None,
     }
 }

@@ -48,7 +48,7 @@ impl Driver {
         let mut judgements = Vec::new();
         for participant in self.scheduler.step().samplers() {
             let (prompt, generated) = self.scheduler.tokens(participant.index);
-            let known = generated.len() + 1 - participant.logits;
+            let known = generated.len() + 1 - participant.choices();
             let sample = |row| Verdict::Token((self.next)(&[prompt, &generated[..known + row]].concat()));
             judgements.push(verify(&generated[known..], sample));
         }

@@ -122,6 +122,7 @@ pub(super) fn request(first: u32, prompt: usize, max_tokens: usize) -> Request {
         caller: CallerId::default(),
         priority: 0,
         prompt_lookup_tokens: 0,
+        prompt_logprobs: None,
         deadline: None,
     }
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used)]
 
 mod calls;
+mod forms;
 mod random;
 mod refusals;
 mod states;

@@ -3,6 +3,7 @@
 
 mod properties;
 mod responses;
+mod tools;
 
 use serde_json::{Value, json};
 
@@ -62,7 +63,7 @@ const SHARED: &[(&str, &[&str], &[&str])] = &[
     ("stream_options", &["null"], &["true", "[]", "{}"]),
     ("user", &["\"u\"", "null"], &["1"]),
     ("client_request_id", &["\"u\"", "null"], &["1"]),
-    ("n", &["1", "null"], &["0", "-1", "1.0", "\"1\""]),
+    ("n", &["1", "5", "null"], &["0", "6", "-1", "1.0", "\"1\""]),
 ];
 
 #[test]
@@ -143,30 +144,19 @@ fn unknown_fields_are_refused_by_name() {
 #[test]
 fn fields_that_are_not_implemented_pass_only_when_they_ask_for_nothing() {
     for (name, nothing, something) in [
-        ("tools", "[]", r#"[{"type":"function","function":{"name":"f"}}]"#),
-        ("tool_choice", "\"none\"", "\"required\""),
-        ("parallel_tool_calls", "true", "false"),
         ("functions", "[]", "[{}]"),
         ("function_call", "\"none\"", r#"{"name":"f"}"#),
-        ("response_format", r#"{"type":"text"}"#, r#"{"type":"json_object"}"#),
         ("modalities", r#"["text"]"#, r#"["text","audio"]"#),
         ("audio", "null", "{}"),
         ("store", "false", "true"),
         ("metadata", "{}", r#"{"a":"b"}"#),
         ("extra_params", "{}", r#"{"a":"b"}"#),
         ("reasoning_effort", "null", "\"low\""),
-        ("n", "1", "2"),
     ] {
         chat(&format!(r#","{name}":{nothing}"#)).unwrap();
         refused(chat(&format!(r#","{name}":{something}"#)), ErrorKind::Unsupported, name);
     }
-    for (name, nothing, something) in [
-        ("suffix", "\"\"", "\"x\""),
-        ("error_behavior", "\"error\"", "\"truncate\""),
-        ("use_raw_prompt", "null", "true"),
-        ("best_of", "1", "2"),
-        ("n", "1", "5"),
-    ] {
+    for (name, nothing, something) in [("best_of", "1", "2"), ("extra_params", "{}", r#"{"a":"b"}"#)] {
         completion(&format!(r#","{name}":{nothing}"#)).unwrap();
         refused(completion(&format!(r#","{name}":{something}"#)), ErrorKind::Unsupported, name);
     }
@@ -188,7 +178,7 @@ fn chat_messages() {
             {"role":"assistant","content":"c","refusal":null,"tool_calls":[],"annotations":[]},{"role":"user","content":""}]"#,
     )
     .unwrap();
-    let said: Vec<_> = request.messages.iter().map(|m| (m.role.as_str(), m.content.text())).collect();
+    let said: Vec<_> = request.messages.iter().map(|m| (m.role.as_str(), m.text())).collect();
     assert_eq!(
         said,
         [
@@ -221,18 +211,7 @@ fn chat_messages() {
     refused(messages(r#"[{"role":"user","content":[]}]"#), InvalidRequest, "messages[0].content");
     refused(messages(r#"[{"role":1,"content":"a"}]"#), InvalidRequest, "messages[0].role");
     refused(messages(r#"[{"role":"developer","content":"a"}]"#), InvalidRequest, "messages[0].role");
-    refused(
-        messages(r#"[{"role":"tool","content":"a","tool_call_id":"x"}]"#),
-        Unsupported,
-        "messages[0].role",
-    );
     refused(messages(r#"[{"role":"user","name":"Bo","content":"a"}]"#), Unsupported, "messages[0].name");
-    refused(
-        messages(r#"[{"role":"assistant","content":null,"tool_calls":[{}]}]"#),
-        InvalidRequest,
-        "messages[0].content",
-    );
-    refused(messages(r#"[{"role":"assistant","tool_calls":[{}]}]"#), Unsupported, "messages[0].tool_calls");
     refused(
         messages(r#"[{"role":"user","content":"a"},{"role":"system","content":"b"}]"#),
         InvalidRequest,
@@ -267,13 +246,16 @@ fn chat_limits_and_logprobs() {
 
 #[test]
 fn completion_fields() {
-    use ErrorKind::{InvalidRequest, Unsupported};
+    use ErrorKind::InvalidRequest;
     assert_eq!(prompt("\"hi\"").unwrap().prompt, Prompt::Text("hi".into()));
-    assert_eq!(prompt("[\"hi\"]").unwrap().prompt, Prompt::Text("hi".into()));
+    assert_eq!(prompt("[\"hi\"]").unwrap().prompt, Prompt::Texts(vec!["hi".into()]));
     assert_eq!(prompt("[1,2]").unwrap().prompt, Prompt::Tokens(vec![1, 2]));
-    assert_eq!(prompt("[[1,2]]").unwrap().prompt, Prompt::Tokens(vec![1, 2]));
-    refused(prompt(r#"["a","b"]"#), Unsupported, "prompt");
-    refused(prompt("[[1],[2]]"), Unsupported, "prompt");
+    assert_eq!(prompt("[[1,2]]").unwrap().prompt, Prompt::TokenLists(vec![vec![1, 2]]));
+    assert_eq!(prompt(r#"["a","b"]"#).unwrap().prompt, Prompt::Texts(vec!["a".into(), "b".into()]));
+    assert_eq!(prompt("[[1],[2]]").unwrap().prompt, Prompt::TokenLists(vec![vec![1], vec![2]]));
+    let many = |count: usize| prompt(&format!("[{}]", vec!["\"a\""; count].join(",")));
+    many(16).unwrap();
+    refused(many(17), InvalidRequest, "prompt");
     refused(prompt("[]"), InvalidRequest, "prompt");
     refused(prompt("[[]]"), InvalidRequest, "prompt[0]");
     refused(prompt("[true]"), InvalidRequest, "prompt[0]");
@@ -289,6 +271,18 @@ fn completion_fields() {
     assert_eq!(completion(r#","logprobs":0"#).unwrap().logprobs, Some(0));
     refused(completion(r#","logprobs":6"#), InvalidRequest, "logprobs");
     refused(completion(r#","logprobs":true"#), InvalidRequest, "logprobs");
+    assert_eq!(completion(r#","suffix":" end""#).unwrap().suffix.as_deref(), Some(" end"));
+    refused(completion(r#","suffix":1"#), InvalidRequest, "suffix");
+    assert!(!completion(r#","use_raw_prompt":null"#).unwrap().use_raw_prompt);
+    assert!(completion(r#","use_raw_prompt":true"#).unwrap().use_raw_prompt);
+    refused(completion(r#","use_raw_prompt":1"#), InvalidRequest, "use_raw_prompt");
+    let behavior = |text: &str| completion(&format!(r#","error_behavior":{text}"#));
+    assert_eq!(behavior("\"truncate\"").unwrap().error_behavior, Some(ErrorBehavior::Truncate));
+    assert_eq!(behavior("\"error\"").unwrap().error_behavior, Some(ErrorBehavior::Error));
+    assert_eq!(behavior("null").unwrap().error_behavior, None);
+    refused(behavior("\"ignore\""), InvalidRequest, "error_behavior");
+    let streamed = CompletionRequest::from_json(br#"{"model":"m","prompt":["a","b"],"stream":true}"#);
+    refused(streamed, InvalidRequest, "prompt");
 }
 
 #[test]
@@ -318,7 +312,11 @@ fn requests_built_in_rust_are_validated_too() {
     refused(request.clone().adapter("").validate(), ErrorKind::InvalidRequest, "adapter");
     refused(request.clone().stop("").validate(), ErrorKind::InvalidRequest, "stop[0]");
     refused(request.logprobs(21).validate(), ErrorKind::InvalidRequest, "top_logprobs");
-    refused(CompletionRequest::new("m", vec![]).validate(), ErrorKind::InvalidRequest, "prompt");
+    refused(
+        CompletionRequest::new("m", Prompt::Tokens(vec![])).validate(),
+        ErrorKind::InvalidRequest,
+        "prompt",
+    );
     refused(CompletionRequest::new("m", "x").logprobs(6).validate(), ErrorKind::InvalidRequest, "logprobs");
 }
 

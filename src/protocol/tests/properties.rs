@@ -28,6 +28,7 @@ fn options() -> impl Strategy<Value = GenerationOptions> {
         option::of(option::of(any::<bool>())),
         option::of(".*"),
         option::of(".*"),
+        option::of(1u32..=5),
     );
     (numbers, rest).prop_map(|(numbers, rest)| GenerationOptions {
         max_tokens: numbers.0,
@@ -49,6 +50,7 @@ fn options() -> impl Strategy<Value = GenerationOptions> {
         user: rest.6,
         usage_context: rest.7.as_ref().map(|text| Map::from_iter([(text.clone(), text.as_str().into())])),
         client_request_id: rest.7,
+        n: rest.8,
     })
 }
 
@@ -59,15 +61,84 @@ fn content() -> impl Strategy<Value = Content> {
     ]
 }
 
+fn said(role: Role, content: Content) -> ChatMessage {
+    ChatMessage { content: Some(content), ..ChatMessage::new(role, "") }
+}
+
+/// What is said in turns, and perhaps calls of functions with their results.
 fn conversation() -> impl Strategy<Value = Vec<ChatMessage>> {
     let turn = (prop_oneof![Just(Role::User), Just(Role::Assistant)], content());
-    (option::of(content()), vec(turn, 1..4)).prop_map(|(system, turns)| {
-        let system = system.map(|content| ChatMessage { role: Role::System, content });
-        system
-            .into_iter()
-            .chain(turns.into_iter().map(|(role, content)| ChatMessage { role, content }))
-            .collect()
+    let call = ("[a-z]{1,8}", ".*", option::of(content()), option::of(".*"));
+    let calls = vec(call, 0..3);
+    (option::of(content()), vec(turn, 1..4), calls).prop_map(|(system, turns, calls)| {
+        let mut messages: Vec<ChatMessage> =
+            system.into_iter().map(|content| said(Role::System, content)).collect();
+        messages.extend(turns.into_iter().map(|(role, content)| said(role, content)));
+        for (index, (name, text, content, reasoning_content)) in calls.into_iter().enumerate() {
+            let id = format!("call_{index}");
+            let call = ToolCall::new(&id, name, json!({ "text": text }).to_string());
+            messages.push(ChatMessage { content, reasoning_content, ..ChatMessage::calls(vec![call]) });
+            messages.push(ChatMessage::tool(id, text));
+        }
+        messages
     })
+}
+
+/// What a chat request has beside its messages and options.
+fn rest() -> impl Strategy<Value = ChatRequest> {
+    let schema = || Just(json!({ "type": "object", "properties": { "a": { "type": "integer" } } }));
+    let format = prop_oneof![
+        Just(ResponseFormat::Text),
+        Just(ResponseFormat::JsonObject),
+        ("[a-zA-Z0-9_-]{1,64}", schema())
+            .prop_map(|(name, schema)| ResponseFormat::json_schema(name, schema)),
+        ".*".prop_map(ResponseFormat::Regex),
+        ".*".prop_map(ResponseFormat::Lark),
+    ];
+    let tools = btree_map(
+        "[a-zA-Z0-9_-]{1,64}",
+        (option::of(".*"), option::of(schema()), option::of(any::<bool>())),
+        0..4,
+    )
+    .prop_map(|tools| {
+        let function = |(name, (description, parameters, strict))| Tool::Function {
+            function: FunctionDefinition { name, description, parameters, strict },
+        };
+        tools.into_iter().map(function).collect::<Vec<Tool>>()
+    });
+    let top = option::of(option::of(0u8..=20));
+    let thinking = option::of((1u32..).prop_map(|budget_tokens| Thinking { budget_tokens }));
+    (tools, 0usize..5, option::of(any::<bool>()), option::of(format), thinking, top).prop_map(
+        |(tools, choice, parallel_tool_calls, response_format, thinking, top)| {
+            let tool_choice = match (choice, tools.first()) {
+                (0, _) => None,
+                (1, _) => Some(ToolChoice::Auto),
+                (2, Some(_)) => Some(ToolChoice::Required),
+                (3, Some(tool)) => Some(ToolChoice::Function(tool.definition().name.clone())),
+                _ => Some(ToolChoice::None),
+            };
+            ChatRequest {
+                tools,
+                tool_choice,
+                parallel_tool_calls,
+                response_format,
+                thinking,
+                logprobs: top.is_some(),
+                top_logprobs: top.flatten(),
+                ..ChatRequest::new("m", Vec::new())
+            }
+        },
+    )
+}
+
+fn prompt() -> impl Strategy<Value = Prompt> {
+    let ids = || vec(any::<u32>(), 1..4);
+    prop_oneof![
+        ".*".prop_map(Prompt::Text),
+        ids().prop_map(Prompt::Tokens),
+        vec(".*", 1..=16).prop_map(Prompt::Texts),
+        vec(ids(), 1..=16).prop_map(Prompt::TokenLists),
+    ]
 }
 
 /// JSON that looks like a request: the real field names with any values.
@@ -92,6 +163,13 @@ fn near_request() -> impl Strategy<Value = Value> {
         Just("n"),
         Just("logit_bias"),
         Just("tools"),
+        Just("tool_calls"),
+        Just("tool_call_id"),
+        Just("function"),
+        Just("name"),
+        Just("arguments"),
+        Just("response_format"),
+        Just("tool_choice"),
         Just("5"),
         Just("stream_options"),
     ];
@@ -107,12 +185,8 @@ fn near_request() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn chat_requests_read_back_as_they_were(
-        messages in conversation(), options in options(), top in option::of(option::of(0u8..=20)),
-    ) {
-        let request = ChatRequest {
-            model: "m".into(), messages, options, logprobs: top.is_some(), top_logprobs: top.flatten(),
-        };
+    fn chat_requests_read_back_as_they_were(messages in conversation(), options in options(), rest in rest()) {
+        let request = ChatRequest { messages, options, ..rest };
         let printed = serde_json::to_vec(&request).unwrap();
         prop_assert_eq!(&ChatRequest::from_json(&printed).unwrap(), &request);
         prop_assert_eq!(&serde_json::from_slice::<ChatRequest>(&printed).unwrap(), &request);
@@ -120,11 +194,16 @@ proptest! {
 
     #[test]
     fn completion_requests_read_back_as_they_were(
-        text in ".*", ids in vec(any::<u32>(), 0..4), options in options(), echo in any::<bool>(),
-        logprobs in option::of(0u8..=5),
+        prompt in prompt(), options in options(), echo in any::<bool>(), use_raw_prompt in any::<bool>(),
+        logprobs in option::of(0u8..=5), suffix in option::of(".*"),
+        error_behavior in option::of(prop_oneof![Just(ErrorBehavior::Truncate), Just(ErrorBehavior::Error)]),
     ) {
-        let prompt = if ids.is_empty() { Prompt::Text(text) } else { Prompt::Tokens(ids) };
-        let request = CompletionRequest { model: "m".into(), prompt, options, echo, logprobs };
+        let stream = options.stream && prompt.count() == 1;
+        let stream_options = options.stream_options.filter(|_| stream);
+        let options = GenerationOptions { stream, stream_options, ..options };
+        let model = "m".into();
+        let request =
+            CompletionRequest { model, prompt, options, echo, logprobs, suffix, use_raw_prompt, error_behavior };
         let printed = serde_json::to_vec(&request).unwrap();
         prop_assert_eq!(&CompletionRequest::from_json(&printed).unwrap(), &request);
         prop_assert_eq!(&serde_json::from_slice::<CompletionRequest>(&printed).unwrap(), &request);

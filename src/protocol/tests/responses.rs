@@ -39,7 +39,7 @@ fn chat_response_prints_as_published() {
             r#"{"id":"chatcmpl-1","object":"chat.completion","created":1700000000,"model":"m-030424","choices":[{"index":0,"#,
             r#""message":{"role":"assistant","content":"Hi","refusal":null},"logprobs":{"content":[{"token":"Hi","logprob":-0.1,"#,
             r#""bytes":[72,105],"top_logprobs":[{"token":"Ho","logprob":-9999.0,"bytes":null}]}],"refusal":null},"finish_reason":"stop"}],"#,
-            r#""usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":4}}}"#
+            r#""usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":4},"completion_tokens_details":{"reasoning_tokens":0}}}"#
         )
     );
     let read: ChatResponse = serde_json::from_str(&printed).unwrap();
@@ -55,7 +55,11 @@ fn chat_chunks_print_as_published() {
         model: "m".into(),
         choices: vec![ChatChunkChoice {
             index: 0,
-            delta: ChatDelta { role: Some(Role::Assistant), content: Some(String::new()) },
+            delta: ChatDelta {
+                role: Some(Role::Assistant),
+                content: Some(String::new()),
+                ..ChatDelta::default()
+            },
             logprobs: None,
             finish_reason: None,
         }],
@@ -81,7 +85,7 @@ fn chat_chunks_print_as_published() {
     );
     chunk.choices.clear();
     chunk.usage = Some(Some(Usage::new(1, 2, 0)));
-    let usage = r#"{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":0}}"#;
+    let usage = r#"{"prompt_tokens":1,"completion_tokens":2,"total_tokens":3,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}"#;
     check(&chunk, format!(r#"{head}[],"usage":{usage}}}"#));
 }
 
@@ -112,7 +116,7 @@ fn completions_print_as_published() {
         x_lifecycle: None,
     };
     let head = r#"{"id":"cmpl-1","object":"text_completion","created":7,"model":"m","choices":"#;
-    let usage = r#"{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"prompt_tokens_details":{"cached_tokens":0}}"#;
+    let usage = r#"{"prompt_tokens":1,"completion_tokens":1,"total_tokens":2,"prompt_tokens_details":{"cached_tokens":0},"completion_tokens_details":{"reasoning_tokens":0}}"#;
     let expected = format!(
         r#"{head}[{{"text":"ab","index":0,"logprobs":{logprobs_printed},"finish_reason":"length"}}],"usage":{usage}}}"#
     );
@@ -138,4 +142,39 @@ fn completions_print_as_published() {
         format!(r#"{head}[{{"text":"a","index":0,"logprobs":null,"finish_reason":null}}],"usage":null}}"#);
     assert_eq!(serde_json::to_string(&chunk).unwrap(), expected);
     assert_eq!(serde_json::from_str::<CompletionChunk>(&expected).unwrap(), chunk);
+}
+
+#[test]
+fn calls_and_reasoning_print_as_published() {
+    let mut message = ResponseMessage::assistant("");
+    message.content = None;
+    message.reasoning_content = Some("Hm.".into());
+    message.tool_calls = vec![ToolCall::new("call_1", "weather", r#"{"city":"Oslo"}"#)];
+    let printed = serde_json::to_string(&message).unwrap();
+    assert_eq!(
+        printed,
+        concat!(
+            r#"{"role":"assistant","content":null,"refusal":null,"reasoning_content":"Hm.","tool_calls":[{"id":"call_1","#,
+            r#""type":"function","function":{"name":"weather","arguments":"{\"city\":\"Oslo\"}"}}]}"#
+        )
+    );
+    assert_eq!(serde_json::from_str::<ResponseMessage>(&printed).unwrap(), message);
+    let begin = ToolCallDelta {
+        index: 1,
+        id: Some("call_1".into()),
+        kind: Some(ToolKind::Function),
+        function: FunctionCallDelta { name: Some("weather".into()), arguments: String::new() },
+    };
+    assert_eq!(
+        serde_json::to_string(&begin).unwrap(),
+        r#"{"index":1,"id":"call_1","type":"function","function":{"name":"weather","arguments":""}}"#
+    );
+    let more = ToolCallDelta {
+        index: 1,
+        function: FunctionCallDelta { name: None, arguments: "{}".into() },
+        ..ToolCallDelta::default()
+    };
+    assert_eq!(serde_json::to_string(&more).unwrap(), r#"{"index":1,"function":{"arguments":"{}"}}"#);
+    let usage = serde_json::to_string(&Usage::new(1, 5, 0).reasoning(3)).unwrap();
+    assert!(usage.ends_with(r#""completion_tokens_details":{"reasoning_tokens":3}}"#), "{usage}");
 }

@@ -127,6 +127,7 @@ impl Sink for Receiver {
         let failed = outcome.result.as_ref().err().cloned();
         ending.end = Some(outcome);
         let used = Used {
+            reasoning_tokens: 0,
             outcome: failed.as_ref().map_or(Ok("stop"), Err),
             cached_tokens: 0,
             output_tokens: 0,

@@ -130,12 +130,12 @@ fn deepseek() {
     check(
         ToolFormat::DeepSeek,
         &[
-            (&block(&[good.clone()]), r#"C:f|A:{"a": "```"}"#),
+            (&block(std::slice::from_ref(&good)), r#"C:f|A:{"a": "```"}"#),
             (
                 &format!("I look. {}", block(&[good.clone(), one("weather", "{\n}")])),
                 "T:I look. |C:f|A:{\"a\": \"```\"}|C:weather|A:{\n}",
             ),
-            (&format!("{}\nDone.", block(&[good.clone()])), "C:f|A:{\"a\": \"```\"}|T:\nDone."),
+            (&format!("{}\nDone.", block(std::slice::from_ref(&good))), "C:f|A:{\"a\": \"```\"}|T:\nDone."),
             (&block(&[no_fence]), r#"C:f|A:{"a": "```"}"#),
             // Text.
             ("a <｜tool▁call", "T:a <｜tool▁call"),
