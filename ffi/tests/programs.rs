@@ -40,7 +40,8 @@ fn program(name: &str, how: &How) {
                 "--leak-check=full",
                 "--errors-for-leak-kinds=definite",
             ]);
-            valgrind.args(["--show-leak-kinds=definite", "--fair-sched=yes"]).arg(&program);
+            let suppressions = format!("--suppressions={}", manifest("tests/valgrind.supp").display());
+            valgrind.args(["--show-leak-kinds=definite", "--fair-sched=yes", &suppressions]).arg(&program);
             valgrind
         }
         _ => Command::new(&program),
