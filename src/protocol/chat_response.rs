@@ -17,7 +17,7 @@ pub struct ChatResponse {
     pub created: i64,
     /// The exact version that answered.
     pub model: String,
-    /// The answer; one choice.
+    /// The answers, as many as were asked for.
     pub choices: Vec<ChatChoice>,
     /// What it took.
     pub usage: Usage,

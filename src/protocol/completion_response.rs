@@ -19,7 +19,7 @@ pub struct CompletionResponse {
     pub created: i64,
     /// The exact version that answered.
     pub model: String,
-    /// The continuation; one choice.
+    /// The continuations, by prompt, as many of each as were asked for.
     pub choices: Vec<CompletionChoice>,
     /// What it took.
     pub usage: Usage,
@@ -55,10 +55,11 @@ pub struct CompletionChoice {
 pub struct CompletionLogprobs {
     /// What each token contributes to the text.
     pub tokens: Vec<String>,
-    /// Natural logarithm of each token's probability; null for tokens of an echoed prompt.
+    /// Natural logarithm of each token's probability; null for the first token of an echoed prompt,
+    /// which follows nothing.
     #[serde(serialize_with = "all_finite")]
     pub token_logprobs: Vec<Option<f32>>,
-    /// The most likely tokens at each place; null for tokens of an echoed prompt.
+    /// The most likely tokens at each place; null for the first token of an echoed prompt.
     pub top_logprobs: Vec<Option<TopLogprobs>>,
     /// Where each token begins in the choice's text (of all chunks together), in Unicode code points.
     pub text_offset: Vec<u64>,

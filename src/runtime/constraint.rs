@@ -3,24 +3,28 @@
 //! Sets of tokens are computed on a thread of their own while the engine computes the step that they are for. Where one
 //! is not ready in time, that choice waits for it and nobody else does.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use crossbeam::channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use parking_lot::Mutex;
 
 use crate::engine::{Allowed, Waker};
 use crate::error::{Error, ErrorKind, Result};
 use crate::grammar::{GrammarError, Matcher};
-use crate::mailbox::guarded;
+use crate::mailbox::{Mailbox, guarded};
 
 /// So long the engine waits for a set that is not ready: waking it later costs about as much.
 const PATIENCE: Duration = Duration::from_micros(100);
 
-/// Computes the sets of one model's answers, one after the other. Its thread begins with the first and ends with the
-/// model.
+/// Computes the sets of one model's answers, one after the other. Its thread begins with the first answer of a form; when
+/// this is dropped it is joined, whoever may still wait for a set.
 #[derive(Default)]
-pub(super) struct MaskThread(Mutex<Option<Sender<Job>>>);
+pub(super) struct MaskThread(Mutex<Option<Mailbox<Message>>>);
+
+enum Message {
+    Compute(Job),
+    Close,
+}
 
 struct Job {
     matcher: Box<Matcher>,
@@ -33,30 +37,35 @@ struct Job {
 type Done = (Box<Matcher>, Result<Vec<Vec<u32>>, GrammarError>);
 
 impl MaskThread {
-    fn start(&self) -> Result<Sender<Job>> {
+    fn start(&self) -> Result<Sender<Message>> {
         let mut known = self.0.lock();
-        if let Some(sender) = &*known {
-            return Ok(sender.clone());
+        if let Some(mailbox) = &*known {
+            return Ok(mailbox.sender());
         }
-        let (sender, jobs) = unbounded::<Job>();
-        let life = move || {
-            // Ends when the model and all its choices are gone.
-            for Job { mut matcher, drafts, waker, done } in jobs {
-                let sets = guarded(|| sets(&mut matcher, &drafts)).unwrap_or_else(|reason| {
-                    Err(GrammarError::Engine { reason: format!("it panicked: {reason}") })
-                });
-                // Nobody waits for a choice that has ended meanwhile.
-                if done.send((matcher, sets)).is_ok() {
-                    waker.wake();
-                }
+        let mailbox = Mailbox::start("mr-grammar", |jobs| jobs, |_| Ok(()), Self::run)?;
+        Ok(known.insert(mailbox).sender())
+    }
+
+    fn run(jobs: Receiver<Message>) {
+        for message in jobs {
+            let Message::Compute(Job { mut matcher, drafts, waker, done }) = message else { return };
+            let sets = guarded(|| sets(&mut matcher, &drafts)).unwrap_or_else(|reason| {
+                Err(GrammarError::Engine { reason: format!("it panicked: {reason}") })
+            });
+            // Nobody waits for a choice that has ended meanwhile.
+            if done.send((matcher, sets)).is_ok() {
+                waker.wake();
             }
-        };
-        let spawned = std::thread::Builder::new().name("mr-grammar".into()).spawn(life);
-        spawned.map_err(|error| {
-            Error::new(ErrorKind::Internal, "the thread \"mr-grammar\" could not be started")
-                .with_source(error)
-        })?;
-        Ok(known.insert(sender).clone())
+        }
+    }
+}
+
+impl Drop for MaskThread {
+    fn drop(&mut self) {
+        if let Some(mailbox) = self.0.get_mut() {
+            mailbox.send(Message::Close);
+            mailbox.join();
+        }
     }
 }
 
@@ -98,7 +107,7 @@ pub(super) struct Constraint {
 
 /// A grammar's state, here or on the other thread.
 struct Limited {
-    jobs: Sender<Job>,
+    jobs: Sender<Message>,
     waker: Waker,
     state: State,
     /// Sets from the last preparation: the first is for the next token, as long as drafts turn out right.
@@ -121,7 +130,7 @@ impl Constraint {
     pub(super) fn new(
         reasoning: Option<Reasoning>,
         matcher: Option<Matcher>,
-        thread: &Arc<MaskThread>,
+        thread: &MaskThread,
         waker: Waker,
     ) -> Result<Self> {
         let grammar = match matcher {
@@ -220,7 +229,7 @@ impl Limited {
                 self.drafts = drafts.iter().copied().collect();
                 let (done, away) = bounded(1);
                 let job = Job { matcher, drafts: drafts.to_vec(), waker: self.waker.clone(), done };
-                match self.jobs.send(job) {
+                match self.jobs.send(Message::Compute(job)) {
                     Ok(()) => State::Away(away),
                     Err(_) => State::Lost,
                 }
@@ -267,5 +276,19 @@ impl Limited {
                 Err(error.into())
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn the_thread_ends_with_the_model_though_an_answer_still_holds_it() {
+        let thread = MaskThread::default();
+        let jobs = thread.start().unwrap();
+        drop(thread);
+        assert!(jobs.send(Message::Close).is_err(), "nobody is there to hear it");
     }
 }

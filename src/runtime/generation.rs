@@ -36,9 +36,10 @@ pub(super) struct GenerationEntity {
     vocabulary: Mutex<Option<Arc<Vocabulary>>>,
     /// The last one first.
     grammars: Mutex<Vec<(GrammarSource, Arc<Grammar>)>>,
-    masks: Arc<MaskThread>,
     adapters: Adapters,
     engine: Engine,
+    /// Dropped behind the engine, whose requests end first.
+    masks: MaskThread,
     member: MemberId,
 }
 
@@ -93,7 +94,7 @@ impl GenerationEntity {
             stop_tokens: stop_tokens(checkpoint)?,
             vocabulary: Mutex::default(),
             grammars: Mutex::default(),
-            masks: Arc::default(),
+            masks: MaskThread::default(),
             adapters,
             engine,
             member,
@@ -142,7 +143,7 @@ impl GenerationEntity {
     }
 
     /// Where sets of allowed tokens are computed.
-    pub(super) fn mask_thread(&self) -> &Arc<MaskThread> {
+    pub(super) fn mask_thread(&self) -> &MaskThread {
         &self.masks
     }
 
