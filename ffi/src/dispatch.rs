@@ -1,6 +1,6 @@
-//! Callbacks: one thread per runtime that waits for all answers with a callback at once and calls the host.
+//! Callbacks: one thread per runtime that waits for everything that has a callback at once and calls the host.
 //!
-//! The thread is a small executor: each answer is polled when its waker was called. While the host's function runs,
+//! The thread is a small executor: each thing is polled when its waker was called. While the host's function runs,
 //! none of our locks is held.
 
 use std::collections::HashMap;
@@ -12,7 +12,6 @@ use std::thread::{JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
-use runtime::runtime::Canceller;
 use runtime::{Error, ErrorKind};
 
 use crate::boundary::{self, Failure};
@@ -21,14 +20,29 @@ use crate::error::ErrorHandle;
 use crate::event::EventHandle;
 use crate::stream::Answer;
 
+/// What has events.
+pub(crate) trait Reports: Send {
+    /// All that is new as one event; `None` after the end.
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<EventHandle>, Error>>;
+}
+
+impl Reports for Box<dyn Answer> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<EventHandle>, Error>> {
+        (**self).poll(context)
+    }
+}
+
 /// An answer that is reported to a callback.
-pub(crate) struct Pushed {
+pub(crate) type PushedAnswer = Pushed<Box<dyn Answer>>;
+
+/// Something that is reported to a callback.
+pub(crate) struct Pushed<R: ?Sized> {
     id: u64,
-    answer: Mutex<Box<dyn Answer>>,
-    canceller: Canceller,
+    cancel: Box<dyn Fn() + Send + Sync>,
     slot: Mutex<Slot>,
     changed: Condvar,
     dispatcher: ThreadId,
+    reports: Mutex<R>,
 }
 
 /// Who has the callback, and what became of it.
@@ -45,7 +59,7 @@ struct Slot {
     result: i32,
 }
 
-impl Pushed {
+impl PushedAnswer {
     /// Waits until everything was reported, and gives the whole response; `None` when `timeout` passes first.
     pub(crate) fn wait(&self, timeout: Option<Duration>) -> Option<Result<String, Failure>> {
         if std::thread::current().id() == self.dispatcher {
@@ -69,18 +83,20 @@ impl Pushed {
             return Some(Err(Failure::callback(result)));
         }
         // Everything was reported, so the answer has ended and this does not wait.
-        self.answer.lock().wait(None).map(|response| response.map_err(Failure::from))
+        self.reports.lock().wait(None).map(|response| response.map_err(Failure::from))
     }
 
     /// Looks at the answer itself, between two reports.
     pub(crate) fn with_answer<T>(&self, look: impl FnOnce(&dyn Answer) -> T) -> T {
-        look(self.answer.lock().as_ref())
+        look(self.reports.lock().as_ref())
     }
+}
 
+impl<R: Reports + ?Sized> Pushed<R> {
     /// Ends the reports: afterwards the callback neither runs nor will run, and its data is freed. Inside the
     /// callback itself the data is freed when that returns.
     pub(crate) fn free(&self) {
-        self.canceller.cancel();
+        (self.cancel)();
         let mut slot = self.slot.lock();
         slot.freed = true;
         if std::thread::current().id() != self.dispatcher {
@@ -102,7 +118,7 @@ impl Pushed {
 
     /// Reports what is new. True if there is nothing more to report.
     fn step(&self, context: &mut Context<'_>) -> Poll<bool> {
-        let polled = boundary::guard_thread(|| Ok(self.answer.lock().poll(context)));
+        let polled = boundary::guard_thread(|| Ok(self.reports.lock().poll(context)));
         let (event, last) = match polled {
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(Ok(Some(event)))) => (event, false),
@@ -122,7 +138,7 @@ impl Pushed {
         let result = callback.call(event.lend());
         let over = last || result != 0;
         if over && !last {
-            self.canceller.cancel();
+            (self.cancel)();
         }
         // At the end the host's data is freed before anybody who waits for the end hears of it.
         let callback = if over {
@@ -148,7 +164,7 @@ impl Pushed {
 }
 
 enum Message {
-    Add(Arc<Pushed>),
+    Add(Arc<Pushed<dyn Reports>>),
     Look(u64),
     Stop,
 }
@@ -189,24 +205,29 @@ impl Dispatcher {
         Ok(Self { sender, next: AtomicU64::new(0), thread: Some(thread) })
     }
 
-    /// Reports `answer` to `callback` from now on.
-    pub(crate) fn add(&self, answer: Box<dyn Answer>, callback: EventCallback) -> Result<Arc<Pushed>, Error> {
+    /// Reports what `reports` has to `callback` from now on; `cancel` ends it.
+    pub(crate) fn add<R: Reports + 'static>(
+        &self,
+        reports: R,
+        cancel: Box<dyn Fn() + Send + Sync>,
+        callback: EventCallback,
+    ) -> Result<Arc<Pushed<R>>, Error> {
         let gone = || Error::new(ErrorKind::Internal, "the callbacks' thread has ended");
         let dispatcher = self.thread.as_ref().ok_or_else(gone)?.thread().id();
         let pushed = Arc::new(Pushed {
             id: self.next.fetch_add(1, Ordering::Relaxed),
-            canceller: answer.canceller(),
-            answer: Mutex::new(answer),
+            cancel,
             slot: Mutex::new(Slot { callback: Some(callback), ..Slot::default() }),
             changed: Condvar::new(),
             dispatcher,
+            reports: Mutex::new(reports),
         });
-        self.sender.send(Message::Add(Arc::clone(&pushed))).map_err(|_| gone())?;
+        self.sender.send(Message::Add(Arc::clone(&pushed) as _)).map_err(|_| gone())?;
         Ok(pushed)
     }
 
-    /// Lets go of an answer that was freed.
-    pub(crate) fn forget(&self, pushed: &Pushed) {
+    /// Lets go of something that was freed.
+    pub(crate) fn forget<R: ?Sized>(&self, pushed: &Pushed<R>) {
         let _ = self.sender.send(Message::Look(pushed.id));
     }
 }
@@ -224,7 +245,7 @@ impl Drop for Dispatcher {
 }
 
 fn run(receiver: &Receiver<Message>, sender: &Sender<Message>) {
-    let mut answers: HashMap<u64, (Arc<Pushed>, Waker)> = HashMap::new();
+    let mut answers: HashMap<u64, (Arc<Pushed<dyn Reports>>, Waker)> = HashMap::new();
     while let Ok(message) = receiver.recv() {
         let id = match message {
             Message::Stop => return,

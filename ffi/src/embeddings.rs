@@ -1,16 +1,20 @@
 //! Vectors of texts: one block of floats that the caller reads where it lies.
 
-use std::ffi::c_char;
-use std::sync::{Arc, OnceLock};
+use std::ffi::{c_char, c_void};
+use std::sync::{Arc, OnceLock, Weak};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use ::runtime::protocol::{EmbeddingRequest, EncodingFormat, Normalize};
 use ::runtime::runtime::{EmbeddingRow, Embeddings, PendingEmbeddings};
 use ::runtime::{Error, ErrorKind};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use crate::boundary::{Failure, Out, Poison, guard, guard_or};
+use crate::callback::{EventCallback, UserData, mr_event_callback, mr_user_data_free};
+use crate::dispatch::{Pushed, Reports};
 use crate::error::mr_error;
+use crate::event::EventHandle;
 use crate::generate::request_options;
 use crate::handle::{self, Castable, InList, List, Listed};
 use crate::options::{self, mr_request_options};
@@ -53,8 +57,27 @@ pub(crate) struct EmbeddingsHandle {
     pending: RwLock<Option<PendingEmbeddings>>,
     end: OnceLock<Result<Embeddings, Error>>,
     poison: Poison,
+    /// Who hears of the end.
+    notified: Mutex<Option<Arc<Pushed<End>>>>,
     /// Keeps the runtime until the handle is freed. The last field: dropped last.
-    _runtime: Arc<RuntimeHandle>,
+    runtime: Arc<RuntimeHandle>,
+}
+
+/// The end of a request for vectors, as something that is reported.
+struct End(Weak<EmbeddingsHandle>);
+
+impl Reports for End {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<EventHandle>, Error>> {
+        // A handle that was freed has nobody to report to.
+        let Some(handle) = self.0.upgrade() else { return Poll::Ready(Ok(None)) };
+        if let Some(pending) = &*handle.pending.read() {
+            std::task::ready!(pending.poll_ended(context));
+        }
+        match handle.wait(Some(Duration::ZERO)) {
+            Ok(_) => Poll::Ready(Ok(None)),
+            Err(failure) => Poll::Ready(Err(failure.error)),
+        }
+    }
 }
 
 impl EmbeddingsHandle {
@@ -67,7 +90,8 @@ impl EmbeddingsHandle {
             pending: RwLock::new(Some(pending)),
             end: OnceLock::new(),
             poison: Poison::default(),
-            _runtime: runtime,
+            notified: Mutex::new(None),
+            runtime,
         }
     }
 
@@ -105,6 +129,16 @@ impl EmbeddingsHandle {
     fn cancel(&self) {
         if let Some(pending) = &*self.pending.read() {
             pending.cancel();
+        }
+    }
+
+    /// Ends the request for its owner.
+    fn close(&self) {
+        self.cancel();
+        let notified = self.notified.lock().take();
+        if let Some(pushed) = notified {
+            pushed.free();
+            self.runtime.forget(&pushed);
         }
     }
 
@@ -219,6 +253,52 @@ pub unsafe extern "C" fn mr_embeddings_wait(
         let handle = handle::find("embeddings", embeddings)?;
         let made = handle.wait(timeout(timeout_ms)?)?;
         Ok(if made.is_some() { MR_OK } else { MR_TIMED_OUT })
+    };
+    // SAFETY: the contract of the header: NULL or memory for a pointer.
+    unsafe { guard(error, body) }
+}
+
+/// Tells of the end once, by a callback, so that no thread has to wait for it.
+///
+/// @param embeddings (in) The handle; not NULL.
+/// @param callback (in) Receives one event on the runtime's dispatch thread, possibly before this function returns:
+///   MR_EVENT_FINISHED: all vectors are made, and mr_embeddings_wait answers MR_OK at once; or MR_EVENT_FAILED. What it returns is of no
+///   account. Not NULL.
+/// @param user_data (in) The first argument of callback.
+/// @param user_data_free (in) Frees user_data once: after the event, when the handle is freed, or before this function returns if
+///   that fails. NULL: nobody does.
+/// @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+/// @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_CONFLICT: the handle has a callback already; MR_E_SHUTTING_DOWN.
+///
+/// Thread safety: any thread, concurrently.
+/// Blocking: never.
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mr_embeddings_notify(
+    embeddings: *const mr_embeddings,
+    callback: mr_event_callback,
+    user_data: *mut c_void,
+    user_data_free: mr_user_data_free,
+    error: *mut *mut mr_error,
+) -> mr_status {
+    let body = || {
+        let callback = EventCallback::new(callback, UserData::new(user_data, user_data_free));
+        let handle = handle::find("embeddings", embeddings)?;
+        let callback =
+            callback.ok_or_else(|| Failure::argument("callback", "is NULL; it hears of the end"))?;
+        let mut notified = handle.notified.lock();
+        if notified.is_some() {
+            let message = "the vectors have a callback already; one is accepted";
+            return Err(Error::new(ErrorKind::Conflict, message).with_param("embeddings").into());
+        }
+        let end = End(Arc::downgrade(&handle));
+        *notified = Some(handle.runtime.dispatcher()?.add(end, Box::new(|| ()), callback)?);
+        drop(notified);
+        // Freed meanwhile by another thread, which could not know of the callback.
+        if handle::find("embeddings", embeddings).is_err() {
+            handle.close();
+        }
+        Ok(MR_OK)
     };
     // SAFETY: the contract of the header: NULL or memory for a pointer.
     unsafe { guard(error, body) }
@@ -379,13 +459,17 @@ pub extern "C" fn mr_embeddings_cancel(embeddings: *const mr_embeddings) {
 
 /// Frees the handle and the vectors in it; what is not done is cancelled first.
 ///
+/// With a callback: the callback has returned and never runs again, and its user_data was freed; inside that callback, user_data is
+/// freed when it returns.
+///
 /// @param embeddings (in) The handle, given up; NULL, and one that was freed before, do nothing.
 ///
 /// Thread safety: any thread. Calls of other threads on the handle that are under way end with MR_E_CANCELLED, later ones
 ///   with MR_E_INVALID_ARGUMENT. Nobody may read the values afterwards.
-/// Blocking: never. The last handle of a released runtime waits for the runtime's threads, for about one batch.
+/// Blocking: while its callback runs on another thread. The last handle of a released runtime also waits for the runtime's threads,
+///   for about one batch.
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub extern "C" fn mr_embeddings_free(embeddings: *mut mr_embeddings) {
-    guard_or((), || handle::delist(embeddings).map(|handle| handle.cancel()));
+    guard_or((), || handle::delist(embeddings).map(|handle| handle.close()));
 }

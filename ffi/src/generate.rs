@@ -14,7 +14,7 @@ use crate::options::{self, mr_request_options};
 use crate::request::{RequestHandle, mr_request};
 use crate::runtime::{admitted, mr_runtime, report};
 use crate::status::{MR_OK, mr_status};
-use crate::stream::Answer;
+use crate::stream::{Answer, Whole};
 use crate::text::{input, mr_text};
 
 /// What the options of a request say.
@@ -23,7 +23,7 @@ use crate::text::{input, mr_text};
 /// The text fields of `given` point to the bytes that they say.
 pub(crate) unsafe fn request_options(given: &mr_request_options) -> Result<RequestOptions, Failure> {
     options::reserved(given.reserved)?;
-    options::reserved(given.reserved2)?;
+    whole(given)?;
     let mut options = RequestOptions::default().priority(given.priority);
     if given.timeout_ms != 0 {
         options = options.timeout(Duration::from_millis(given.timeout_ms));
@@ -38,10 +38,19 @@ pub(crate) unsafe fn request_options(given: &mr_request_options) -> Result<Reque
     if !entity.is_empty() {
         options = options.entity(entity);
     }
-    match given.lifecycle {
-        0 => Ok(options),
-        1 => Ok(options.lifecycle(true)),
-        other => Err(Failure::argument("lifecycle", format!("is {other}; accepted: 0 and 1"))),
+    Ok(options.lifecycle(switch("lifecycle", given.lifecycle)?))
+}
+
+/// Whether an answer is wanted at once.
+fn whole(given: &mr_request_options) -> Result<bool, Failure> {
+    switch("whole", given.whole)
+}
+
+fn switch(field: &str, value: i32) -> Result<bool, Failure> {
+    match value {
+        0 => Ok(false),
+        1 => Ok(true),
+        other => Err(Failure::argument(field, format!("is {other}; accepted: 0 and 1"))),
     }
 }
 
@@ -136,7 +145,7 @@ struct Submitted {
 /// As the header says about their parameters.
 unsafe fn submit(
     given: Submitted,
-    begin: impl FnOnce(&ModelRuntime, &str, RequestOptions) -> Result<Box<dyn Answer>, Error>,
+    begin: impl FnOnce(&ModelRuntime, &str, RequestOptions, bool) -> Result<Box<dyn Answer>, Error>,
 ) -> mr_status {
     let error = given.error;
     let body = move || {
@@ -147,12 +156,14 @@ unsafe fn submit(
         // SAFETY: forwarded.
         let text = unsafe { input("request_json", given.text, given.len) }?;
         // SAFETY: forwarded.
-        let options = unsafe { options::read(given.options) }?;
+        let read = unsafe { options::read(given.options) }?;
         // SAFETY: the contract of the header: the texts' bytes are there.
-        let options = unsafe { request_options(&options) }?;
+        let options = unsafe { request_options(&read) }?;
+        let whole = whole(&read)?;
         // SAFETY: forwarded.
         let out = unsafe { Out::new("request", given.request) }?;
-        let answer = begin(&handle.runtime, text, options)?;
+        let answer = begin(&handle.runtime, text, options, whole)?;
+        let answer = if whole { Box::new(Whole(answer)) } else { answer };
         let request = match callback {
             None => RequestHandle::pull(handle, answer),
             Some(callback) => {
@@ -167,7 +178,7 @@ unsafe fn submit(
     unsafe { guard(error, body) }
 }
 
-/// Submits a chat request whose answer is read in pieces.
+/// Submits a chat request whose answer is read in pieces, or waited for.
 ///
 /// @param runtime (in) The runtime; not NULL.
 /// @param request_json (in) JSON in the OpenAI shape; unknown fields are refused by name. "stream" may be given or not;
@@ -205,13 +216,15 @@ pub unsafe extern "C" fn mr_runtime_submit_chat(
         Submitted { runtime, text, len, options, callback, user_data, user_data_free, request, error };
     // SAFETY: the contract of the header.
     unsafe {
-        submit(given, |runtime, text, options| {
-            Ok(Box::new(runtime.chat_stream_with(ChatRequest::from_json(text.as_bytes())?, options)?))
+        submit(given, |runtime, text, options, whole| {
+            let request = ChatRequest::from_json(text.as_bytes())?;
+            let begin = if whole { ModelRuntime::chat_start } else { ModelRuntime::chat_stream_with };
+            Ok(Box::new(begin(runtime, request, options)?))
         })
     }
 }
 
-/// Submits a text completion request whose answer is read in pieces.
+/// Submits a text completion request whose answer is read in pieces, or waited for.
 ///
 /// @param runtime (in) The runtime; not NULL.
 /// @param request_json (in) JSON in the OpenAI shape; unknown fields are refused by name. "stream" may be given or not;
@@ -247,10 +260,10 @@ pub unsafe extern "C" fn mr_runtime_submit_completion(
         Submitted { runtime, text, len, options, callback, user_data, user_data_free, request, error };
     // SAFETY: the contract of the header.
     unsafe {
-        submit(given, |runtime, text, options| {
-            Ok(Box::new(
-                runtime.complete_stream_with(CompletionRequest::from_json(text.as_bytes())?, options)?,
-            ))
+        submit(given, |runtime, text, options, whole| {
+            let request = CompletionRequest::from_json(text.as_bytes())?;
+            let begin = if whole { ModelRuntime::complete_start } else { ModelRuntime::complete_stream_with };
+            Ok(Box::new(begin(runtime, request, options)?))
         })
     }
 }

@@ -164,8 +164,9 @@ pub struct mr_request_options {
     pub entity_len: usize,
     /// 1: the response says what is known about the life of the model ("x_lifecycle"); 0: it does not.
     pub lifecycle: i32,
-    /// Must be 0.
-    pub reserved2: u32,
+    /// 1: the answer is wanted at once, as mr_runtime_chat and mr_runtime_complete give it: the submitting functions report only its
+    /// end, "stream" in the request is refused, and usage says that nothing was streamed. 0: in pieces.
+    pub whole: i32,
 }
 
 /// Options of a run of many requests. Begin with MR_BATCH_OPTIONS_INIT or mr_batch_options_init; zero is the default.
@@ -260,7 +261,7 @@ options_layout!(
     40 entity: *const c_char,
     48 entity_len: usize,
     56 lifecycle: i32,
-    60 reserved2: u32,
+    60 whole: i32,
 );
 
 options_layout!(

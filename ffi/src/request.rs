@@ -9,7 +9,7 @@ use ::runtime::{Error, ErrorKind};
 use parking_lot::Mutex;
 
 use crate::boundary::{Failure, Out, Poison, guard, guard_or};
-use crate::dispatch::Pushed;
+use crate::dispatch::PushedAnswer;
 use crate::error::mr_error;
 use crate::event::mr_event;
 use crate::handle::{self, Castable, InList, List, Listed};
@@ -56,7 +56,7 @@ enum Reading {
     /// The host, one reader at a time.
     Pull { answer: Box<dyn Answer>, turn: Mutex<()> },
     /// The callbacks' thread.
-    Push(Arc<Pushed>),
+    Push(Arc<PushedAnswer>),
 }
 
 impl RequestHandle {
@@ -65,7 +65,7 @@ impl RequestHandle {
         Self::new(runtime, Reading::Pull { answer, turn: Mutex::new(()) }, version, canceller)
     }
 
-    pub(crate) fn push(runtime: Arc<RuntimeHandle>, pushed: Arc<Pushed>) -> Self {
+    pub(crate) fn push(runtime: Arc<RuntimeHandle>, pushed: Arc<PushedAnswer>) -> Self {
         let (version, canceller) =
             pushed.with_answer(|answer| (CText::new(answer.version()), answer.canceller()));
         Self::new(runtime, Reading::Push(pushed), version, canceller)
@@ -203,7 +203,8 @@ pub unsafe extern "C" fn mr_request_next(
 
 /// Waits for the end of an answer and gives the whole response, whatever of it was read before.
 ///
-/// With a callback it waits until the callback has seen the last event.
+/// With a callback it waits until the callback has seen the last event and returned: with timeout_ms 0 it may answer MR_TIMED_OUT
+/// while that is still running.
 ///
 /// @param request (in) The request; not NULL.
 /// @param timeout_ms (in) How long to wait; 0: not at all; MR_WAIT_FOREVER.

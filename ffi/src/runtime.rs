@@ -17,7 +17,7 @@ use crate::callback::{
     EventCallback, HostClock, LifecycleCallback, MR_PHASE_DIGEST, MR_PHASE_OTHER, MR_PHASE_WEIGHTS,
     ProgressCallback, UserData, mr_progress_callback, mr_user_data_free,
 };
-use crate::dispatch::{Dispatcher, Pushed};
+use crate::dispatch::{Dispatcher, Pushed, PushedAnswer};
 use crate::error::mr_error;
 use crate::handle::{self, Castable, Shared};
 use crate::options::{self, mr_runtime_options, mr_serve_options};
@@ -47,16 +47,18 @@ pub(crate) struct RuntimeHandle {
 }
 
 impl RuntimeHandle {
+    /// Reports an answer to a callback.
     pub(crate) fn push(
         &self,
         answer: Box<dyn Answer>,
         callback: EventCallback,
-    ) -> Result<Arc<Pushed>, Error> {
+    ) -> Result<Arc<PushedAnswer>, Error> {
+        let canceller = answer.canceller();
         // Not under the lock: if this fails, the host's data is freed here.
-        self.dispatcher()?.add(answer, callback)
+        self.dispatcher()?.add(answer, Box::new(move || canceller.cancel()), callback)
     }
 
-    fn dispatcher(&self) -> Result<Arc<Dispatcher>, Error> {
+    pub(crate) fn dispatcher(&self) -> Result<Arc<Dispatcher>, Error> {
         let mut slot = self.dispatcher.lock();
         if let Some(dispatcher) = slot.as_ref() {
             return Ok(Arc::clone(dispatcher));
@@ -66,7 +68,7 @@ impl RuntimeHandle {
         Ok(dispatcher)
     }
 
-    pub(crate) fn forget(&self, pushed: &Pushed) {
+    pub(crate) fn forget<R: ?Sized>(&self, pushed: &Pushed<R>) {
         if let Some(dispatcher) = self.dispatcher.lock().as_ref() {
             dispatcher.forget(pushed);
         }

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 use runtime::protocol::{ChatChunk, CompletionChunk};
@@ -117,6 +117,51 @@ where
 
     fn session(&self, choice: usize) -> Option<Session> {
         self.session(choice)
+    }
+}
+
+/// An answer of which only the end is reported.
+pub(crate) struct Whole(pub(crate) Box<dyn Answer>);
+
+impl Answer for Whole {
+    fn next(&self, timeout: Duration) -> Result<Found, Error> {
+        let deadline = Instant::now().checked_add(timeout);
+        let left = || deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
+        loop {
+            match self.0.next(left())? {
+                Found::Event(_) => {}
+                end => return Ok(end),
+            }
+        }
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Option<EventHandle>, Error>> {
+        loop {
+            match std::task::ready!(self.0.poll(context)) {
+                Ok(Some(_)) => {}
+                end => return Poll::Ready(end),
+            }
+        }
+    }
+
+    fn wait(&self, timeout: Option<Duration>) -> Option<Result<String, Error>> {
+        self.0.wait(timeout)
+    }
+
+    fn canceller(&self) -> Canceller {
+        self.0.canceller()
+    }
+
+    fn version(&self) -> &str {
+        self.0.version()
+    }
+
+    fn timings(&self) -> Option<RequestTimings> {
+        self.0.timings()
+    }
+
+    fn session(&self, choice: usize) -> Option<Session> {
+        self.0.session(choice)
     }
 }
 

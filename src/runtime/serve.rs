@@ -187,6 +187,8 @@ impl ModelRuntime {
             Task::Generation => Model::Generation(Box::new(GenerationEntity::load(backend, load)?)),
             Task::Embedding => Model::Embedding(Box::new(EmbeddingEntity::load(backend, load)?)),
         };
+        // Its version says what its files were; they must have been that to the last byte.
+        checkpoint.check_unchanged()?;
         let name = name.unwrap_or_else(|| default_name(&identified));
         Ok(Loaded { name, identified, version, source, options: again, model })
     }

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::ops::{ControlFlow, Range};
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
+use super::companions::Companions;
 use super::dequant::dequantize;
 use super::digest::{Digest, Fingerprint, fingerprint};
 use super::dtype::DType;
@@ -59,6 +60,7 @@ pub struct Checkpoint {
     format: Format,
     files: Vec<SourceFile>,
     index_file: Option<SourceFile>,
+    companions: Companions,
     /// Files that count in the digest beside the weights.
     defining: &'static [&'static str],
     tensors: Vec<TensorInfo>,
@@ -103,6 +105,7 @@ impl Checkpoint {
             format,
             files: Vec::new(),
             index_file: None,
+            companions: Companions::of(path),
             defining: &DEFINING,
             tensors: Vec::new(),
             by_name: HashMap::new(),
@@ -255,16 +258,7 @@ impl Checkpoint {
         if self.format != Format::HuggingFace {
             return Ok(None);
         }
-        let inside = Path::new(file_name).components().all(|part| matches!(part, Component::Normal(_)));
-        if !inside || file_name.is_empty() {
-            let problem = format!("the name {file_name:?} does not lie inside the directory");
-            return Err(WeightsError::file(&self.path, problem));
-        }
-        let path = self.path.join(file_name);
-        if !exists(&path)? {
-            return Ok(None);
-        }
-        SourceFile::open(&path)?.read_all(MAX_COMPANION_BYTES).map(Some)
+        self.companions.open(file_name)?.map(|file| file.read_all(MAX_COMPANION_BYTES)).transpose()
     }
 
     /// Reads whole rows as they lie in the file. `out` must have room for exactly
@@ -363,7 +357,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// [`WeightsError::Cancelled`] when `progress` says so, [`WeightsError::Changed`] when a file is cut or grows
-    /// meanwhile, [`WeightsError::Io`] when reading fails.
+    /// meanwhile, [`WeightsError::Rewritten`] when it is written to, [`WeightsError::Io`] when reading fails.
     pub fn fingerprint(
         &self,
         progress: &mut dyn FnMut(LoadProgress) -> ControlFlow<()>,
@@ -371,10 +365,7 @@ impl Checkpoint {
         let mut companions = Vec::new();
         if self.format == Format::HuggingFace {
             for name in self.defining.iter().copied() {
-                let path = self.path.join(name);
-                if exists(&path)? {
-                    companions.push((name.to_owned(), SourceFile::open(&path)?));
-                }
+                companions.extend(self.companions.open(name)?.map(|file| (name.to_owned(), file)));
             }
         }
         let mut files: Vec<(String, &SourceFile)> = Vec::new();
@@ -382,8 +373,19 @@ impl Checkpoint {
             files.push((self.digest_name(number, file), file));
         }
         files.extend(self.index_file.iter().map(|file| (INDEX.to_owned(), file)));
-        files.extend(companions.iter().map(|(name, file)| (name.clone(), file)));
+        files.extend(companions.iter().map(|(name, file)| (name.clone(), &**file)));
         fingerprint(files, progress)
+    }
+
+    /// Refuses a model of which a file was written to since it was opened: what was read of it may be of two models, and its
+    /// digest of a third. Asked when everything is read. A file that another has replaced by taking its name counts as unchanged:
+    /// what was opened is still there.
+    ///
+    /// # Errors
+    /// [`WeightsError::Changed`] or [`WeightsError::Rewritten`], naming the file.
+    pub fn check_unchanged(&self) -> Result<(), WeightsError> {
+        self.files.iter().chain(&self.index_file).try_for_each(SourceFile::check_unchanged)?;
+        self.companions.check_unchanged()
     }
 
     fn digest_name(&self, number: usize, file: &SourceFile) -> String {

@@ -92,6 +92,12 @@ pub enum WeightsError {
         /// Its length now.
         found: u64,
     },
+    /// A file was written to since it was opened.
+    #[error("{}: the file was written to while it was read; load it again when nobody writes to it", .path.display())]
+    Rewritten {
+        /// The file.
+        path: PathBuf,
+    },
     /// Rows were asked for that the tensor does not have.
     #[error("tensor {}: rows {start}..{end} were asked for, it has {rows}", Quoted(.tensor))]
     Rows {
@@ -141,7 +147,7 @@ impl WeightsError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound => ErrorKind::NotFound,
-            Self::Io { .. } | Self::Changed { .. } => ErrorKind::Io,
+            Self::Io { .. } | Self::Changed { .. } | Self::Rewritten { .. } => ErrorKind::Io,
             Self::File { .. }
             | Self::Tensor { .. }
             | Self::Key { .. }

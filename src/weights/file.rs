@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::error::WeightsError;
 
@@ -39,6 +40,8 @@ pub(crate) struct SourceFile {
     path: PathBuf,
     file: File,
     size: u64,
+    /// When it was last written to; `None` where the file system does not say.
+    modified: Option<SystemTime>,
 }
 
 impl SourceFile {
@@ -50,8 +53,8 @@ impl SourceFile {
             return Err(WeightsError::file(path, "is not a regular file"));
         }
         let file = File::open(path).map_err(|e| WeightsError::io(path, "open", e))?;
-        let size = file.metadata().map_err(|e| WeightsError::io(path, "read the size", e))?.len();
-        Ok(Self { path: path.to_path_buf(), file, size })
+        let now = file.metadata().map_err(|e| WeightsError::io(path, "read the size", e))?;
+        Ok(Self { path: path.to_path_buf(), file, size: now.len(), modified: now.modified().ok() })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -77,11 +80,15 @@ impl SourceFile {
         Ok(bytes)
     }
 
-    /// Refuses a file whose size is no longer the one it was opened with.
+    /// Refuses a file that has another size than when it was opened, or was written to since.
     pub(crate) fn check_unchanged(&self) -> Result<(), WeightsError> {
-        let found = self.file.metadata().map_err(|e| WeightsError::io(&self.path, "read the size", e))?.len();
-        if found != self.size {
-            return Err(WeightsError::Changed { path: self.path.clone(), expected: self.size, found });
+        let now = self.file.metadata().map_err(|e| WeightsError::io(&self.path, "read the size", e))?;
+        if now.len() != self.size {
+            let (path, found) = (self.path.clone(), now.len());
+            return Err(WeightsError::Changed { path, expected: self.size, found });
+        }
+        if now.modified().ok() != self.modified {
+            return Err(WeightsError::Rewritten { path: self.path.clone() });
         }
         Ok(())
     }

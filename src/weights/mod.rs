@@ -10,6 +10,7 @@
 //! is an error.
 
 mod checkpoint;
+mod companions;
 mod dequant;
 mod digest;
 mod dtype;

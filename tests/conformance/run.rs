@@ -109,13 +109,13 @@ impl Bench {
             Action::Embeddings(ask) => {
                 value(&runtime.embeddings_with(embedding(ask)?, options(&ask.options))?)
             }
-            Action::StreamChat(ask) => streamed(runtime.chat_start(chat(ask)?, options(&ask.options))?),
+            Action::StreamChat(ask) => streamed(runtime.chat_stream_with(chat(ask)?, options(&ask.options))?),
             Action::StreamComplete(ask) => {
-                streamed(runtime.complete_start(completion(&ask.request)?, options(&ask.options))?)
+                streamed(runtime.complete_stream_with(completion(&ask.request)?, options(&ask.options))?)
             }
             Action::Vectors(ask) => self.vectors(ask),
             Action::Cancel { request } => {
-                let stream = runtime.complete_start(completion(request)?, RequestOptions::default())?;
+                let stream = runtime.complete_stream(completion(request)?)?;
                 let canceller = stream.canceller();
                 for chunk in stream {
                     if !chunk?.choices.iter().all(|choice| choice.text.is_empty()) {
@@ -125,7 +125,7 @@ impl Bench {
                 Ok(Value::Null)
             }
             Action::Drop { request } => {
-                drop(runtime.complete_start(completion(request)?, RequestOptions::default())?);
+                drop(runtime.complete_stream(completion(request)?)?);
                 Ok(Value::Null)
             }
             Action::SetClock { now } => {
@@ -170,8 +170,9 @@ impl Bench {
     }
 }
 
+/// As the text of it says: a number of 32 bits is the shortest decimal that means it, not what it is in 64.
 fn value(of: &impl Serialize) -> Result<Value, Failure> {
-    Ok(serde_json::to_value(of)?)
+    Ok(serde_json::from_str(&serde_json::to_string(of)?)?)
 }
 
 fn chat(ask: &Ask) -> Result<ChatRequest, Error> {
@@ -230,7 +231,7 @@ where
     for chunk in &mut stream {
         text.push_str(&chunk?.piece());
     }
-    Ok(json!({ "text": text, "response": stream.wait()? }))
+    Ok(json!({ "text": text, "response": value(&stream.wait()?)? }))
 }
 
 fn describe(error: &Error) -> Outcome<Value> {

@@ -68,6 +68,7 @@ impl Adapters {
         let checkpoint = Checkpoint::open_adapter(path)?;
         let digest = checkpoint.digest(&mut |_| std::ops::ControlFlow::Continue(()))?.to_string();
         let loaded = self.loader.load(id, &checkpoint, reserve)?;
+        checkpoint.check_unchanged()?;
         *last = id;
         let info = AdapterInfo {
             name: name.into(),

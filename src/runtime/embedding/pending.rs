@@ -175,6 +175,17 @@ impl PendingEmbeddings {
         self.shared.wait_for(Some(timeout), further).unwrap_or_else(|| self.progress())
     }
 
+    /// Whether the request has ended; until it has, the waker of `context` is called when it does, in the place of one that was
+    /// given before. Nothing is taken.
+    pub fn poll_ended(&self, context: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.shared.state.lock();
+        if state.ended {
+            return Poll::Ready(());
+        }
+        state.waker = Some(context.waker().clone());
+        Poll::Pending
+    }
+
     /// The exact version that answers.
     pub fn version(&self) -> &str {
         &self.applied.version
