@@ -3,14 +3,29 @@ package runtime
 // #include "bridge.h"
 import "C"
 
-import "runtime/cgo"
+import (
+	"runtime/cgo"
+	"sync/atomic"
+)
 
 // The functions that C calls. There is one of each kind, whatever the number of requests: the first argument is the
 // cgo.Handle of what is meant. Nothing of the user's runs in them but a Clock; no panic may leave them, because it would
 // unwind through the library.
 
+// handles counts what the library refers to, so that tests see that it lets go of everything.
+var handles atomic.Int64
+
+// newHandle gives the library a number for value, which it gives back by mrgoFree, once, whatever happens.
+func newHandle(value any) C.uintptr_t {
+	handles.Add(1)
+	return C.uintptr_t(cgo.NewHandle(value))
+}
+
 //export mrgoFree
-func mrgoFree(handle C.uintptr_t) { cgo.Handle(handle).Delete() }
+func mrgoFree(handle C.uintptr_t) {
+	cgo.Handle(handle).Delete()
+	handles.Add(-1)
+}
 
 //export mrgoClock
 func mrgoClock(handle C.uintptr_t, which C.int32_t) C.int64_t {

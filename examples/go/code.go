@@ -82,8 +82,8 @@ func (c Code) String() string {
 	return "code_" + strconv.Itoa(int(c))
 }
 
-// Error makes a code an error.
-func (c Code) Error() string { return "model runtime: " + c.String() }
+// Error is String: it makes a code an error.
+func (c Code) Error() string { return c.String() }
 
 // Is reports that ErrCancelled is context.Canceled and that ErrDeadlineExceeded is context.DeadlineExceeded.
 func (c Code) Is(target error) bool {

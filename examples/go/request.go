@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"runtime/cgo"
 	"sync"
 )
 
@@ -69,7 +68,7 @@ func (rt *Runtime) submit(ctx context.Context, what task, quiet bool, json []byt
 		var version *C.char
 		var length C.size_t
 		status := C.mrgo_submit(C.int32_t(what), silent, native, byteChars(json), size(json), &numbers, charsOrNil(o.principal),
-			size(o.principal), charsOrNil(o.entity), size(o.entity), C.uintptr_t(cgo.NewHandle(r)), &submitted, &version, &length,
+			size(o.principal), charsOrNil(o.entity), size(o.entity), newHandle(r), &submitted, &version, &length,
 			&failure)
 		if err := takeError(status, failure); err != nil {
 			return err

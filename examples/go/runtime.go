@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	stdruntime "runtime"
-	"runtime/cgo"
 	"sync"
 )
 
@@ -34,17 +33,17 @@ func New(given ...Option) (*Runtime, error) {
 		option(&o)
 	}
 	// The library frees the handles, also when it fails.
-	var clock, news cgo.Handle
+	var clock, news C.uintptr_t
 	if o.clock != nil {
-		clock = cgo.NewHandle(o.clock)
+		clock = newHandle(o.clock)
 	}
 	if o.listener != nil {
-		news = cgo.NewHandle(&listener{function: o.listener})
+		news = newHandle(&listener{function: o.listener})
 	}
 	var native *C.mr_runtime
 	var failure *C.mr_error
 	status := C.mrgo_new(C.uint64_t(o.memoryBudget), charsOrNil(o.database), size(o.database), charsOrNil(o.catalog), size(o.catalog),
-		C.uintptr_t(clock), C.uintptr_t(news), &native, &failure)
+		clock, news, &native, &failure)
 	if err := takeError(status, failure); err != nil {
 		return nil, err
 	}

@@ -6,7 +6,6 @@ import "C"
 import (
 	"context"
 	"errors"
-	"runtime/cgo"
 	"strconv"
 	"unsafe"
 )
@@ -56,17 +55,11 @@ func (rt *Runtime) Serve(ctx context.Context, name, model string, given ...Serve
 	info := new(EndpointInfo)
 	done := make(chan error, 1)
 	go func() {
-		handle := C.uintptr_t(cgo.NewHandle(l))
-		called := false
 		err := rt.ask(info, func(native *C.mr_runtime, text **C.mr_text, failure **C.mr_error) C.mr_status {
-			called = true
 			return C.mrgo_serve(native, chars(name), size(name), chars(model), size(model), &numbers,
 				charsOrNil(o.version), size(o.version), charsOrNil(o.chatTemplate), size(o.chatTemplate),
-				cores(o.affinity), C.size_t(len(o.affinity)), handle, text, failure)
+				cores(o.affinity), C.size_t(len(o.affinity)), newHandle(l), text, failure)
 		})
-		if !called {
-			cgo.Handle(handle).Delete()
-		}
 		done <- err
 	}()
 	// The user's function runs here, on the caller's goroutine: should it panic, then through no frame of the library.
