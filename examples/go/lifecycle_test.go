@@ -2,6 +2,9 @@ package runtime
 
 import (
 	"errors"
+	"os"
+	"os/exec"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -73,5 +76,32 @@ func TestAListenerMayCloseItsRuntime(t *testing.T) {
 	}
 	if _, err := rt.Complete(ctx, ask); err != ErrClosed {
 		t.Fatal(err)
+	}
+}
+
+// broken is a clock that panics.
+type broken struct{ frozen }
+
+func (*broken) Now() time.Time { panic("the clock fell down") }
+
+// A panic in a clock ends the process as any other does: with its message, and not by way of the library's frames, where
+// somebody's recover would go on with locks that are held.
+func TestAPanicInAClock(t *testing.T) {
+	if os.Getenv("MODEL_RUNTIME_BROKEN_CLOCK") != "" {
+		defer func() {
+			_ = recover()
+			os.Exit(0)
+		}()
+		rt := must(New(WithClock(new(broken))))(t)
+		must(rt.Serve(ctx, "m", storiesModel))(t)
+		_, _ = rt.Complete(ctx, short(1))
+		os.Exit(0)
+	}
+	child := exec.Command(os.Args[0], "-test.run=^TestAPanicInAClock$")
+	child.Env = append(os.Environ(), "MODEL_RUNTIME_BROKEN_CLOCK=1")
+	said, err := child.CombinedOutput()
+	var status *exec.ExitError
+	if !errors.As(err, &status) || status.ExitCode() != 2 || !strings.Contains(string(said), "the clock fell down") {
+		t.Fatalf("%v\n%s", err, said)
 	}
 }

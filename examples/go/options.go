@@ -68,7 +68,7 @@ func WithPriority(priority int32) RequestOption {
 
 // WithTimeout ends the request with [ErrDeadlineExceeded] after timeout, or cuts it then where it asks for that
 // (ErrorBehavior "truncate"). It is rounded up to milliseconds and measured by the runtime's clock. The deadline of a
-// context ends a request too; the earlier one holds. 0 is no timeout.
+// context ends a request too, always with an error; the earlier one holds. 0 is no timeout.
 func WithTimeout(timeout time.Duration) RequestOption {
 	return func(o *requestOptions) { o.timeout = timeout }
 }

@@ -2,6 +2,7 @@ package runtime
 
 import (
 	"context"
+	"fmt"
 	"os"
 	stdruntime "runtime"
 	"strings"
@@ -24,7 +25,7 @@ var ctx = context.Background()
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if code == 0 && !eventually(func() bool { return handles.Load() == 0 }) {
-		println("handles that the library did not free:", handles.Load())
+		fmt.Fprintln(os.Stderr, "handles that the library did not free:", handles.Load())
 		code = 1
 	}
 	os.Exit(code)
@@ -67,6 +68,14 @@ func eventually(condition func() bool) bool {
 		}
 	}
 	return true
+}
+
+// settled waits until the library refers to nothing of Go's any more, what earlier tests have dropped included.
+func settled(t testing.TB) {
+	t.Helper()
+	if !eventually(func() bool { return handles.Load() == 0 }) {
+		t.Fatalf("%d handles are left", handles.Load())
+	}
 }
 
 // threads is how many threads the process has.
