@@ -1,0 +1,3 @@
+module model-runtime.example/go
+
+go 1.24
