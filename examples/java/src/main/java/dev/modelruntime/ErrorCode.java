@@ -9,53 +9,51 @@ package dev.modelruntime;
  */
 public enum ErrorCode {
     /** A code that a later version of the library has added; treat it like {@link #INTERNAL}. */
-    UNKNOWN(0, 500),
+    UNKNOWN(0),
     /** An argument breaks the contract of a function: a number outside its range, text that cannot be. */
-    INVALID_ARGUMENT(100, 400),
+    INVALID_ARGUMENT(100),
     /** The request's JSON is malformed, or a field is missing, unknown, of the wrong type or out of range. */
-    INVALID_REQUEST(101, 400),
+    INVALID_REQUEST(101),
     /** Prompt and {@code max_tokens} together exceed the context window or the cache. */
-    CONTEXT_LENGTH_EXCEEDED(102, 400),
+    CONTEXT_LENGTH_EXCEEDED(102),
     /** There is no endpoint, operation or file of that name. */
-    NOT_FOUND(103, 404),
+    NOT_FOUND(103),
     /** The name is taken, or the thing is in a state that forbids the call. */
-    CONFLICT(104, 409),
+    CONFLICT(104),
     /** Understood, but nothing that this build or this model can do. */
-    UNSUPPORTED(105, 400),
+    UNSUPPORTED(105),
     /** The model was retired; the message names the day and what to use instead. */
-    MODEL_RETIRED(106, 410),
+    MODEL_RETIRED(106),
     /** The caller may not use this, though others may. */
-    PERMISSION_DENIED(107, 403),
+    PERMISSION_DENIED(107),
     /** The model's files are damaged, truncated, contradictory or hostile. */
-    INVALID_MODEL(200, 500),
+    INVALID_MODEL(200),
     /** Reading or writing a file failed. */
-    IO(201, 500),
+    IO(201),
     /** The load or the request does not fit the memory budget. */
-    INSUFFICIENT_MEMORY(202, 500),
+    INSUFFICIENT_MEMORY(202),
     /** The queue is full; try again later. */
-    OVERLOADED(300, 503),
+    OVERLOADED(300),
     /** The request was cancelled. */
-    CANCELLED(301, 499),
+    CANCELLED(301),
     /** The request's time was up. */
-    DEADLINE_EXCEEDED(302, 504),
+    DEADLINE_EXCEEDED(302),
     /** The endpoint or the runtime is going away. */
-    SHUTTING_DOWN(303, 503),
+    SHUTTING_DOWN(303),
     /** A rate limit is reached; the error's JSON has the limit, the numbers and after how long to try again. */
-    RATE_LIMITED(304, 429),
+    RATE_LIMITED(304),
     /** A function of the host ended the call. */
-    CALLBACK(400, 500),
+    CALLBACK(400),
     /** A defect in the library. The call is lost, the process and the runtime go on. */
-    INTERNAL(500, 500);
+    INTERNAL(500);
 
     /** The first status that is a failure. */
     static final int FIRST = 100;
 
     private final int number;
-    private final int httpStatus;
 
-    ErrorCode(int number, int httpStatus) {
+    ErrorCode(int number) {
         this.number = number;
-        this.httpStatus = httpStatus;
     }
 
     /**
@@ -65,10 +63,6 @@ public enum ErrorCode {
      */
     public int number() {
         return number;
-    }
-
-    int httpStatus() {
-        return httpStatus;
     }
 
     /**

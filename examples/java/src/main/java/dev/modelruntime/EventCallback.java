@@ -75,7 +75,7 @@ final class EventCallback {
     private static int abandon(Mailbox mailbox, Throwable thrown) {
         try {
             if (mailbox != null) {
-                mailbox.end(Failure.of(ErrorCode.INTERNAL, "an event was lost: " + thrown));
+                mailbox.end(Failure.internal("an event was lost: " + thrown));
             }
         } catch (Throwable again) {
             // The library frees the mailbox's number now, which ends it too.

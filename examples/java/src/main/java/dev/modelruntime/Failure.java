@@ -2,7 +2,6 @@
 package dev.modelruntime;
 
 import java.io.Serializable;
-import java.util.Locale;
 
 /**
  * What the library reports about a failure, copied. An exception is made of it on each thread that hears of it, so that
@@ -12,10 +11,19 @@ record Failure(
         int status, String message, String param, int httpStatus, boolean retryable, long retryAfterMillis, String json)
         implements Serializable {
 
-    /** A failure that this package found itself. */
-    static Failure of(ErrorCode code, String message) {
-        String json = "{\"error\":{\"message\":" + Json.write(message) + ",\"type\":"
-                + Json.write(code.name().toLowerCase(Locale.ROOT)) + ",\"param\":null,\"code\":null}}";
-        return new Failure(code.number(), message, null, code.httpStatus(), false, -1, json);
+    /** A request that this package has cancelled itself, for its owner. */
+    static Failure cancelled(String message) {
+        return of(ErrorCode.CANCELLED, 499, "cancelled", message);
+    }
+
+    /** A defect, of this package or of the library. */
+    static Failure internal(String message) {
+        return of(ErrorCode.INTERNAL, 500, "internal", message);
+    }
+
+    private static Failure of(ErrorCode code, int httpStatus, String name, String message) {
+        String json = "{\"error\":{\"message\":" + Json.write(message) + ",\"type\":\"server_error\",\"param\":null,\"code\":\""
+                + name + "\"}}";
+        return new Failure(code.number(), message, null, httpStatus, false, -1, json);
     }
 }

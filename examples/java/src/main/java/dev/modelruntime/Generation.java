@@ -258,7 +258,7 @@ public final class Generation implements AutoCloseable, Iterable<Event>, Flow.Pu
             return next().orElse(null);
         } catch (InterruptedException interrupt) {
             Thread.currentThread().interrupt();
-            Failure failure = Failure.of(ErrorCode.CANCELLED, "the thread that waited for the answer was interrupted");
+            Failure failure = Failure.cancelled("the thread that waited for the answer was interrupted");
             throw new ModelRuntimeException(failure, interrupt);
         }
     }

@@ -70,13 +70,13 @@ final class Mailbox implements HostObjects.Released {
         } finally {
             lock.unlock();
         }
-        end(Failure.of(ErrorCode.CANCELLED, "the generation was closed"));
+        end(Failure.cancelled("the generation was closed"));
     }
 
     /** The library reports nothing any more. Without an end by then, the request was freed. */
     @Override
     public void released() {
-        end(Failure.of(ErrorCode.CANCELLED, "the request was freed"));
+        end(Failure.cancelled("the request was freed"));
     }
 
     /** The next event; null after a good end. */

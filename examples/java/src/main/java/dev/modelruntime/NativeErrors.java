@@ -30,7 +30,7 @@ final class NativeErrors {
     /** Copies an owned error and frees it. */
     static Failure take(MemorySegment error, int status) {
         if (error.address() == 0) {
-            return Failure.of(ErrorCode.of(status), "the library gave no details of the status " + status);
+            return Failure.internal("the library gave no details of the status " + status);
         }
         try {
             return copy(error);
