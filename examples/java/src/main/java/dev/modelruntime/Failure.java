@@ -6,6 +6,14 @@ import java.io.Serializable;
 /**
  * What the library reports about a failure, copied. An exception is made of it on each thread that hears of it, so that
  * stack traces are those of the callers.
+ *
+ * @param status the library's number
+ * @param message one line for people
+ * @param param the field at fault, or null
+ * @param httpStatus what a hosted API would answer with
+ * @param retryable whether the same call can succeed later
+ * @param retryAfterMillis after how long, or -1
+ * @param json the error in the OpenAI shape
  */
 record Failure(
         int status, String message, String param, int httpStatus, boolean retryable, long retryAfterMillis, String json)

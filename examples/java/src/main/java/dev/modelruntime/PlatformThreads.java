@@ -14,11 +14,10 @@ import java.util.concurrent.TimeUnit;
  * Platform threads for calls into the library that block.
  *
  * <p>A virtual thread in such a call would keep its carrier, and a few of them all carriers; a platform thread in it
- * could not be interrupted. So the call is made here while the caller waits in Java. The threads have small stacks, are
- * daemons, and go when they have been idle for some seconds. There are never more than calls under way.
+ * could not be interrupted. So the call is made here while the caller waits in Java. The threads are daemons
+ * and go when they have been idle for some seconds. There are never more than calls under way.
  */
 final class PlatformThreads {
-    private static final long STACK_BYTES = 256 * 1024;
     private static final ExecutorService POOL = new ThreadPoolExecutor(
             0,
             Integer.MAX_VALUE,
@@ -28,7 +27,6 @@ final class PlatformThreads {
             Thread.ofPlatform()
                     .daemon()
                     .name("model-runtime-", 0)
-                    .stackSize(STACK_BYTES)
                     .inheritInheritableThreadLocals(false)
                     .factory());
 

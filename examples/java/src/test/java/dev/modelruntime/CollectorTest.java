@@ -51,15 +51,15 @@ class CollectorTest {
                     System.gc();
                 }
             });
-            String text = Models.text(runtime.complete(Models.story(400)));
-            for (int i = 0; i < 5; i++) {
+            String text = Models.text(runtime.complete(Models.story(200)));
+            for (int i = 0; i < 3; i++) {
                 assertEquals(
-                        400,
-                        Models.read(runtime.completeStream(Models.story(400)).response())
+                        200,
+                        Models.read(runtime.completeStream(Models.story(200)).response())
                                 .at("/usage/completion_tokens").asInt());
                 assertEquals(
                         text,
-                        runtime.completeStream(Models.story(400)).stream().map(Event::text).collect(Collectors.joining()));
+                        runtime.completeStream(Models.story(200)).stream().map(Event::text).collect(Collectors.joining()));
             }
             collector.interrupt();
             collector.join();

@@ -47,11 +47,13 @@ class HostTest {
         try (ModelRuntime runtime = ModelRuntime.builder().clock(time, time::nanos).lifecycleListener(news::add).build()) {
             announce(runtime);
             assertEquals("teller", Models.read(runtime.complete(ask())).get("model").asText());
-            assertTrue(Models.read(news.take()).get("message").asText().contains("2024-06-04"));
+            String told = news.take();
+            assertTrue(told.contains("\"state\":\"announced\""), told);
             time.set("2024-06-06T00:00:00Z");
             ModelRuntimeException gone = assertThrows(ModelRuntimeException.class, () -> runtime.complete(ask()));
             assertEquals(ErrorCode.MODEL_RETIRED, gone.code());
-            assertEquals("retired", Models.read(news.take()).at("/status/state").asText("retired"));
+            told = news.take();
+            assertTrue(told.contains("\"state\":\"retired\""), told);
         }
     }
 

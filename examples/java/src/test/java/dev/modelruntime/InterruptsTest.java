@@ -117,7 +117,7 @@ class InterruptsTest {
     void vectorsThrow() throws Exception {
         String text = "The baker took the bread out of the oven. ".repeat(12);
         EmbeddingRequest request =
-                EmbeddingRequest.builder("minilm", Collections.nCopies(2000, text)).truncate("end").build();
+                EmbeddingRequest.builder("minilm", Collections.nCopies(400, text)).truncate("end").build();
         checkException(interrupted(() -> runtime.embed(request)));
         checkException(interrupted(() -> runtime.embeddings(request)));
     }
