@@ -48,7 +48,8 @@ pub const MR_CLOCK_WALL: i32 = 0;
 /// Time that only goes forward.
 pub const MR_CLOCK_MONOTONIC: i32 = 1;
 
-/// Frees the host's user_data. It runs exactly once, also when the call that took user_data fails.
+/// Frees the host's user_data. It runs exactly once, also when the call that took user_data fails; only where options have a size
+/// that no release had, nothing in them is looked at.
 pub type mr_user_data_free = Option<unsafe extern "C" fn(user_data: *mut c_void)>;
 
 /// Something that later releases name.

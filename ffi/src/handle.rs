@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use parking_lot::RwLock;
 
 use crate::boundary::Failure;
+use crate::process;
 
 /// Marks handles with one owner, freed once.
 pub(crate) enum Boxed {}
@@ -93,15 +94,17 @@ pub(crate) unsafe fn borrow<'a, C: Castable>(
     unsafe { peek(handle) }.ok_or_else(|| Failure::argument(name, "is NULL; a handle is needed"))
 }
 
-/// The live handles of a type. Numbers are never used again.
+/// The live handles of a type.
 pub(crate) struct List<T> {
     live: RwLock<BTreeMap<usize, Arc<T>>>,
-    next: AtomicUsize,
 }
+
+/// The next number of all lists: none is used again, and a handle of one kind is no handle of another.
+static NEXT: AtomicUsize = AtomicUsize::new(1);
 
 impl<T> List<T> {
     pub(crate) const fn new() -> Self {
-        Self { live: RwLock::new(BTreeMap::new()), next: AtomicUsize::new(1) }
+        Self { live: RwLock::new(BTreeMap::new()) }
     }
 }
 
@@ -112,9 +115,8 @@ pub(crate) trait InList: Castable<Ownership = Listed> + Sized + 'static {
 
 /// Gives a value to the caller, who takes it off the list once.
 pub(crate) fn enlist<C: InList>(value: C::RustType) -> *mut C {
-    let list = C::list();
-    let number = list.next.fetch_add(1, Ordering::Relaxed);
-    list.live.write().insert(number, Arc::new(value));
+    let number = NEXT.fetch_add(1, Ordering::Relaxed);
+    C::list().live.write().insert(number, Arc::new(value));
     std::ptr::without_provenance_mut(number)
 }
 
@@ -123,12 +125,15 @@ pub(crate) fn find<C: InList>(name: &str, handle: *const C) -> Result<Arc<C::Rus
     if handle.is_null() {
         return Err(Failure::argument(name, "is NULL; a handle is needed"));
     }
+    process::check()?;
     let found = C::list().live.read().get(&handle.addr()).cloned();
     found.ok_or_else(|| Failure::argument(name, "was freed"))
 }
 
 /// Takes a handle off the list; none for NULL and for one that was freed before.
 pub(crate) fn delist<C: InList>(handle: *mut C) -> Option<Arc<C::RustType>> {
+    // In a child of a fork the lock may be held by nobody who could give it back, and there are no threads to end.
+    process::check().ok()?;
     // The value may be the last of much else: it is dropped by the caller, not under the lock.
     C::list().live.write().remove(&handle.addr())
 }

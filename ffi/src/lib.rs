@@ -21,6 +21,7 @@ pub mod generate;
 pub mod handle;
 pub mod manage;
 pub mod options;
+mod process;
 pub mod request;
 mod reserve;
 pub mod runtime;

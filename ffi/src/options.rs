@@ -278,11 +278,21 @@ options_layout!(
 /// # Safety
 /// `options` is NULL or points to as many readable bytes as its first field says.
 pub(crate) unsafe fn read<T: Options>(options: *const T) -> Result<T, Failure> {
+    // SAFETY: forwarded.
+    let (value, known) = unsafe { take(options) }?;
+    known.map(|()| value)
+}
+
+/// As [`read`], but what is known of the options is given even where they have more: they may own something.
+///
+/// # Safety
+/// As [`read`].
+pub(crate) unsafe fn take<T: Options>(options: *const T) -> Result<(T, Result<(), Failure>), Failure> {
     let ours = size_of::<T>();
     // SAFETY: the trait promises that all zero bytes are a value.
     let mut value: T = unsafe { std::mem::zeroed() };
     if options.is_null() {
-        return Ok(value);
+        return Ok((value, Ok(())));
     }
     // SAFETY: not NULL, and the struct begins with its size.
     let size = unsafe { options.cast::<usize>().read() };
@@ -295,12 +305,15 @@ pub(crate) unsafe fn read<T: Options>(options: *const T) -> Result<T, Failure> {
     unsafe { std::ptr::copy_nonoverlapping(bytes, (&raw mut value).cast::<u8>(), size.min(ours)) };
     // SAFETY: the caller's struct has `size` bytes, and `size` is then at least `ours`.
     let unknown = unsafe { std::slice::from_raw_parts(bytes.wrapping_add(ours), size.saturating_sub(ours)) };
-    if let Some(offset) = unknown.iter().position(|byte| *byte != 0) {
-        let message =
-            format!("`options` sets a field at byte {} that this version does not know", ours + offset);
-        return Err(Error::new(ErrorKind::Unsupported, message).with_param("options").into());
-    }
-    Ok(value)
+    let known = match unknown.iter().position(|byte| *byte != 0) {
+        None => Ok(()),
+        Some(offset) => {
+            let message =
+                format!("`options` sets a field at byte {} that this version does not know", ours + offset);
+            Err(Error::new(ErrorKind::Unsupported, message).with_param("options").into())
+        }
+    };
+    Ok((value, known))
 }
 
 /// Fails unless a reserved field is zero.

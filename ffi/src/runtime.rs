@@ -21,6 +21,7 @@ use crate::dispatch::{Dispatcher, Pushed, PushedAnswer};
 use crate::error::mr_error;
 use crate::handle::{self, Castable, Shared};
 use crate::options::{self, mr_runtime_options, mr_serve_options};
+use crate::process;
 use crate::request::RequestHandle;
 use crate::reserve;
 use crate::serve::serve_options;
@@ -97,6 +98,7 @@ pub(crate) unsafe fn admitted(runtime: *const mr_runtime) -> Result<Arc<RuntimeH
 /// # Safety
 /// `runtime` is NULL or a live reference.
 pub(crate) unsafe fn owned(runtime: *const mr_runtime) -> Result<Arc<RuntimeHandle>, Failure> {
+    process::check()?;
     // SAFETY: forwarded.
     unsafe { handle::borrow("runtime", runtime) }?;
     // SAFETY: forwarded; not NULL.
@@ -182,12 +184,16 @@ pub unsafe extern "C" fn mr_runtime_new(
 ) -> mr_status {
     let body = || {
         // SAFETY: the contract of the header: NULL or a struct of the size that it says.
-        let options = unsafe { options::read(options) }?;
+        let (options, known) = unsafe { options::take(options) }?;
+        // First of all: the host's data has an owner from here on.
+        // SAFETY: the contract of the header: the texts' bytes are there.
+        let builder = unsafe { builder(&options) };
+        known?;
         // SAFETY: the contract of the header: NULL or memory for a pointer.
         let out = unsafe { Out::new("runtime", runtime) }?;
-        // SAFETY: the contract of the header: the texts' bytes are there.
-        let builder = unsafe { builder(&options) }?;
+        process::settle()?;
         reserve::enough()?;
+        let builder = builder?;
         let handle = RuntimeHandle { dispatcher: Mutex::new(None), runtime: builder.build()? };
         out.set(handle::into_shared(Arc::new(handle)));
         Ok(MR_OK)
@@ -222,8 +228,12 @@ pub unsafe extern "C" fn mr_runtime_retain(runtime: *const mr_runtime) {
 /// @since 0.1
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mr_runtime_release(runtime: *mut mr_runtime) {
-    // SAFETY: the contract of the header: a reference that the caller gives up.
-    guard_or((), || unsafe { handle::from_shared(runtime) }.map(drop));
+    guard_or((), || {
+        // The last one would wait for threads; in the child of a fork there are none.
+        process::check().ok()?;
+        // SAFETY: the contract of the header: a reference that the caller gives up.
+        unsafe { handle::from_shared(runtime) }.map(drop)
+    });
 }
 
 /// Loads a model and serves it under a name.

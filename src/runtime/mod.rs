@@ -175,6 +175,10 @@ impl RuntimeBuilder {
         let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
         let keeps_records = self.database.is_some();
         let database = match self.database {
+            Some(path) if path.as_os_str().as_encoded_bytes().contains(&0) => {
+                let message = format!("database is {path:?}; a file's name has no NUL in it");
+                return Err(Error::invalid("database", message));
+            }
             Some(path) => Database::open(&path)?,
             None => Database::in_memory()?,
         };

@@ -92,7 +92,7 @@ impl LoadPlan {
             scratch_bytes,
             available_bytes: available,
             context_length,
-            cache_tokens: cache_tokens.div_ceil(BLOCK_TOKENS) * BLOCK_TOKENS,
+            cache_tokens: cache_tokens.div_ceil(BLOCK_TOKENS).saturating_mul(BLOCK_TOKENS),
             max_context,
         };
         match available {

@@ -142,9 +142,15 @@ impl ModelRuntime {
     /// As [`restore_session`](Self::restore_session), and [`ErrorKind::Io`] naming the file.
     pub fn restore_session_from(&self, endpoint: &str, path: impl AsRef<Path>) -> Result<Restored> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).map_err(|error| {
+        let unreadable = |error: std::io::Error| {
             Error::new(ErrorKind::Io, format!("session {}: {error}", path.display())).with_source(error)
-        })?;
+        };
+        // A pipe would wait for its other end, and a device might never end.
+        if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
+            let message = format!("session {} is not a regular file", path.display());
+            return Err(Error::invalid("path", message));
+        }
+        let bytes = std::fs::read(path).map_err(unreadable)?;
         self.restore_session(endpoint, &bytes)
     }
 }
