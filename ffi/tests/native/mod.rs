@@ -1,6 +1,8 @@
 //! The built library and the C compiler, for the tests that look at the one through the other.
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
+pub(crate) mod program;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
