@@ -46,11 +46,16 @@ impl How {
 /// Runs `tests/c/NAME.c` with `first`, an empty folder and `more` as its arguments. It must end well and print nothing:
 /// the library prints nothing, and neither do sanitizers that find nothing.
 pub(crate) fn check(name: &str, how: &How, first: &Path, more: &[&str]) {
+    check_with(name, how, &[], first, more);
+}
+
+/// As [`check`], with these flags for the compiler.
+pub(crate) fn check_with(name: &str, how: &How, given: &[&str], first: &Path, more: &[&str]) {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join(name);
     let version = format!("-DCARGO_VERSION=\"{}\"", env!("CARGO_PKG_VERSION"));
     let mut flags = vec![version.as_str()];
-    flags.extend(how.flags());
+    flags.extend(how.flags().iter().chain(given));
     library().compile(&manifest("tests/c").join(name).with_extension("c"), &program, &flags);
     let scratch = folder.path().join("scratch");
     std::fs::create_dir(&scratch).unwrap();
