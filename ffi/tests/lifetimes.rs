@@ -3,7 +3,7 @@
 
 mod native;
 
-use native::program::{How, check, check_with};
+use native::program::{How, Program, check};
 use native::{library, manifest};
 
 /// One order of freeing in five, of 720.
@@ -26,5 +26,6 @@ fn lifetimes_under_valgrind() {
 #[test]
 fn reload() {
     let shared = library().shared();
-    check_with("reload", &How::Plain, &["-Wl,--as-needed"], &manifest(".."), &[shared.to_str().unwrap()]);
+    let program = Program { flags: vec!["-Wl,--as-needed"], ..Program::new("reload") };
+    program.check(&How::Plain, &manifest(".."), &[shared.to_str().unwrap()]);
 }

@@ -118,7 +118,7 @@ fn callbacks_under_valgrind() {
 fn the_example_streams_from_two_threads() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("chat");
-    library().compile(&manifest("../examples/c/chat.c"), &program, &[]);
+    library().compile(&manifest("../include"), &manifest("../examples/c/chat.c"), &program, &[]);
     let output = run(Command::new(&program).arg(model()));
     let text = String::from_utf8(output.stdout).unwrap();
     for part in ["1>", "2>", "served by"] {
