@@ -55,7 +55,7 @@ fn functions(header: &str) -> Vec<String> {
     let statements = plain.split(';').map(str::trim);
     let declared = statements.filter(|statement| {
         statement.ends_with(')')
-            && statement.contains(" mr_") | statement.contains(" *mr_")
+            && (statement.contains(" mr_") || statement.contains(" *mr_"))
             && !statement.starts_with("typedef")
     });
     // The first one stands behind the opening brace of `extern "C"`.
