@@ -5,7 +5,7 @@
 #include "hostile_functions.h"
 
 static mr_runtime *runtime;
-static char *before, model[4096], adapter[4096], encoder[4096], session[4096];
+static char *before, model[4096], adapter[4096], encoder[4096], session[4096], asked[4096], answered[4096];
 static int datas, datas_freed;
 
 static void free_text(void *text) { mr_text_free(text); }
@@ -35,6 +35,7 @@ static int32_t on_event(void *user_data, const mr_event *event) { return user_da
 static int32_t on_progress(void *user_data, int32_t phase, uint64_t done, uint64_t total) {
   return user_data == NULL && phase > 99 && done > total;
 }
+static int32_t on_run(void *user_data, const char *progress, size_t len) { return user_data == progress || len == 0; }
 static void on_free(void *user_data) { datas_freed += user_data == NULL || user_data == UNTOUCHED; }
 
 /* Calls the function, once with an error and once without, on copies of its texts that end at a fence. */
@@ -171,6 +172,7 @@ static void run(const mr_request *done, const mr_embeddings *made) {
   static const mr_runtime_options runtime_options = MR_RUNTIME_OPTIONS_INIT;
   static const mr_serve_options serve_options = MR_SERVE_OPTIONS_INIT;
   static const mr_request_options request_options = MR_REQUEST_OPTIONS_INIT;
+  static const mr_batch_options batch_options = MR_BATCH_OPTIONS_INIT;
   const struct argument of = {REQUEST, {.request = done}}, vectors = {VECTORS, {.vectors = made}};
   const struct function functions[] = {
     {"mr_runtime_new", new, MR_OK, free_runtime, {WITH(runtime_options), GIVES}},
@@ -198,6 +200,8 @@ static void run(const mr_request *done, const mr_embeddings *made) {
     {"mr_runtime_embeddings", embeddings, MR_OK, free_text, {ON, IN(VECTORS_OF), WITH(request_options), GIVES}},
     {"mr_runtime_submit_embeddings", submit_embeddings, MR_OK, free_vectors,
      {ON, IN(VECTORS_OF), WITH(request_options), GIVES}},
+    {"mr_runtime_run_batch", run_batch, MR_OK, free_text,
+     {ON, IN(asked), IN(answered), WITH(batch_options), HEARD(run, on_run), GIVES}},
     {"mr_embeddings_wait", vectors_wait, MR_OK, NULL, {vectors, {TIMEOUT, {.timeout = MR_WAIT_FOREVER}}}},
     {"mr_embeddings_response", vectors_response, MR_OK, free_text, {vectors, GIVES}},
   };
@@ -219,6 +223,11 @@ int main(int argc, char **argv) {
   snprintf(adapter, sizeof adapter, "%s/tests/data/lora/stories260K-qkv", argv[1]);
   snprintf(encoder, sizeof encoder, "%s/tests/data/tiny/bert_bge", argv[1]);
   snprintf(session, sizeof session, "%s/kept.session", argv[2]);
+  snprintf(asked, sizeof asked, "%s/requests.jsonl", argv[2]);
+  snprintf(answered, sizeof answered, "%s/results.jsonl", argv[2]);
+  FILE *file = fopen(asked, "wb");
+  CHECK(file != NULL && fputs("{\"custom_id\":\"1\",\"method\":\"POST\",\"url\":\"/v1/completions\",\"body\":" COMPLETION(2) "}\n", file) > 0);
+  CHECK(fclose(file) == 0);
   runtime = serve(model);
   mr_text *info = NULL;
   EXPECT(MR_OK, mr_runtime_serve(runtime, TEXT("vectors"), TEXT(encoder), NULL, NULL, NULL, NULL, &info, &error));

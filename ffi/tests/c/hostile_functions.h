@@ -36,8 +36,10 @@ typedef union {
   const mr_runtime_options *runtime_options;
   const mr_serve_options *serve_options;
   const mr_request_options *request_options;
+  const mr_batch_options *batch_options;
   mr_progress_callback progress;
   mr_event_callback events;
+  mr_batch_callback run;
   mr_user_data_free user_data_free;
   void *user_data;
   mr_text **text_out;
@@ -89,6 +91,8 @@ CALL(restore, mr_runtime_restore_session(v[0].runtime, v[1].string, v[2].size, v
 CALL(embeddings, mr_runtime_embeddings(v[0].runtime, v[1].string, v[2].size, v[3].request_options, v[4].text_out, error))
 CALL(submit_embeddings, mr_runtime_submit_embeddings(v[0].runtime, v[1].string, v[2].size, v[3].request_options,
                                                   v[4].vectors_out, error))
+CALL(run_batch, mr_runtime_run_batch(v[0].runtime, v[1].string, v[2].size, v[3].string, v[4].size, v[5].batch_options, v[6].run,
+                                     v[7].user_data, v[8].user_data_free, v[9].text_out, error))
 CALL(vectors_wait, mr_embeddings_wait(v[0].vectors, v[1].timeout, error))
 CALL(vectors_response, mr_embeddings_response(v[0].vectors, v[1].text_out, error))
 

@@ -29,6 +29,7 @@ static void nulls(void) {
   CHECK(mr_event_get_kind(NULL) == 0 && mr_event_get_error(NULL) == NULL);
   CHECK(mr_event_get_text(NULL, &len) == NULL && mr_event_get_text(NULL, NULL) == NULL);
   CHECK(mr_event_get_json(NULL, &len) == NULL && mr_event_get_json(NULL, NULL) == NULL);
+  CHECK(mr_event_get_stream(NULL, &len) == NULL && mr_event_get_stream(NULL, NULL) == NULL);
   CHECK(mr_request_get_version(NULL, &len) == NULL && mr_request_get_version(NULL, NULL) == NULL);
   CHECK(mr_embeddings_get_version(NULL, &len) == NULL && mr_embeddings_get_version(NULL, NULL) == NULL);
   CHECK(mr_embeddings_get_values(NULL, &len, &dimension) == NULL);
@@ -51,6 +52,7 @@ static void lengths_not_wanted(const mr_runtime *runtime) {
 #define SAME_LENGTH(call, handle) CHECK(strlen(call(handle, NULL)) == (call(handle, &len), len))
   SAME_LENGTH(mr_event_get_text, event);
   SAME_LENGTH(mr_event_get_json, event);
+  SAME_LENGTH(mr_event_get_stream, event);
   SAME_LENGTH(mr_request_get_version, request);
   CHECK(mr_runtime_chat(runtime, TEXT("{\"messages\":[],\"model\":7}"), NULL, &(mr_text *){NULL}, &failure) != MR_OK);
   SAME_LENGTH(mr_error_get_message, failure);

@@ -4,7 +4,7 @@
 #include "hostile.h"
 
 static mr_runtime *runtime;
-static char *before, model[4096];
+static char *before, model[4096], asked[4096], answered[4096];
 
 /* Gives the struct to a function that reads it, and takes back what that made. */
 typedef mr_status (*reader)(const void *options, mr_error **error);
@@ -33,16 +33,26 @@ static mr_status read_request(const void *options, mr_error **error) {
   return status;
 }
 
-/* init functions in one form. */
+static mr_status read_batch(const void *options, mr_error **error) {
+  mr_text *summary = UNTOUCHED;
+  remove(answered);
+  mr_status status = mr_runtime_run_batch(runtime, TEXT(asked), TEXT(answered), options, NULL, NULL, NULL, &summary, error);
+  if (status == MR_OK) mr_text_free(summary);
+  else CHECK(summary == UNTOUCHED && access(answered, F_OK) != 0);
+  return status;
+}
+
+/* The initializers in one form. */
 typedef mr_status (*initializer)(void *options, size_t size);
 static mr_status init_runtime(void *options, size_t size) { return mr_runtime_options_init(options, size); }
 static mr_status init_serve(void *options, size_t size) { return mr_serve_options_init(options, size); }
+static mr_status init_batch(void *options, size_t size) { return mr_batch_options_init(options, size); }
 static mr_status init_request(void *options, size_t size) { return mr_request_options_init(options, size); }
 
 struct options {
   initializer init;
   reader read;
-  /* What the struct ended with in earlier releases, and now. */
+  /* Its size in an earlier release, 0 if there was none, and now. */
   size_t earlier, size;
 };
 
@@ -66,11 +76,13 @@ static void sizes(const struct options *of) {
   /* Every size up to ours: only those that a release had. */
   for (size_t size = 0; size < of->size; size++) {
     mr_status status = read_sized(of, size, of->size, 0);
-    CHECK(status == (size == of->earlier ? MR_OK : MR_E_INVALID_ARGUMENT));
+    CHECK(status == (size > 0 && size == of->earlier ? MR_OK : MR_E_INVALID_ARGUMENT));
   }
   /* An older caller's struct ends where it says: what lies behind it is neither read nor written. */
-  CHECK(read_sized(of, of->earlier, of->earlier, 0) == MR_OK);
-  CHECK(read_sized(of, of->earlier, of->earlier + 1, 1) == MR_OK);
+  if (of->earlier > 0) {
+    CHECK(read_sized(of, of->earlier, of->earlier, 0) == MR_OK);
+    CHECK(read_sized(of, of->earlier, of->earlier + 1, 1) == MR_OK);
+  }
   CHECK(read_sized(of, of->size, of->size, 0) == MR_OK);
   /* A newer caller's. */
   for (size_t size = of->size + 1; size <= of->size + 16; size++) {
@@ -96,7 +108,7 @@ static void initializers(const struct options *of) {
     memcpy(bytes, untouched, sizeof bytes);
     CHECK(of->init(bytes, absurd[i]) == MR_E_INVALID_ARGUMENT && memcmp(bytes, untouched, sizeof bytes) == 0);
   }
-  const size_t known[] = {of->earlier, of->size, of->size + 8, 4096};
+  const size_t known[] = {of->earlier > 0 ? of->earlier : of->size, of->size, of->size + 8, 4096};
   for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
     struct fenced memory = fence(untouched, known[i]);
     size_t says = 0;
@@ -173,6 +185,12 @@ static void values(void) {
   LENGTHS(request, entity);
   NOT_UTF8(request, principal);
   NOT_UTF8(request, entity);
+  GARBAGE(batch, order);
+  REFUSED(batch, MR_E_INVALID_REQUEST, given.concurrency = 1025);
+  REFUSED(batch, MR_E_INVALID_REQUEST, given.concurrency = UINT32_MAX);
+  static const mr_request_options torn = {.struct_size = 3}, reserved = {.struct_size = sizeof reserved, .reserved = 1};
+  REFUSED(batch, MR_E_INVALID_ARGUMENT, given.requests = &torn);
+  REFUSED(batch, MR_E_UNSUPPORTED, given.requests = &reserved);
   LENGTHS(runtime, database);
   LENGTHS(runtime, catalog);
   NOT_UTF8(runtime, database);
@@ -182,12 +200,17 @@ static void values(void) {
 int main(int argc, char **argv) {
   CHECK(argc == 3);
   snprintf(model, sizeof model, "%s/examples/models/stories260K", argv[1]);
+  snprintf(asked, sizeof asked, "%s/requests.jsonl", argv[2]);
+  snprintf(answered, sizeof answered, "%s/results.jsonl", argv[2]);
+  FILE *file = fopen(asked, "wb");
+  CHECK(file != NULL && fclose(file) == 0);
   runtime = serve(model);
   before = ask(runtime);
   const struct options all[] = {
     {init_runtime, read_runtime, offsetof(mr_runtime_options, database), sizeof(mr_runtime_options)},
     {init_serve, read_serve, offsetof(mr_serve_options, backend), sizeof(mr_serve_options)},
     {init_request, read_request, offsetof(mr_request_options, principal), sizeof(mr_request_options)},
+    {init_batch, read_batch, 0, sizeof(mr_batch_options)},
   };
   for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
     sizes(&all[i]);
