@@ -7,55 +7,16 @@ mod native;
 use std::path::Path;
 use std::process::Command;
 
+use native::program::{How, check};
 use native::{library, manifest, model, run};
 
-/// How a program is run.
-enum How {
-    Plain,
-    Sanitized,
-    Valgrind,
-}
-
 fn program(name: &str, how: &How) {
-    let folder = tempfile::tempdir().unwrap();
-    let program = folder.path().join(name);
-    let version = format!("-DCARGO_VERSION=\"{}\"", env!("CARGO_PKG_VERSION"));
-    let mut flags = vec![version.as_str()];
-    if let How::Sanitized = how {
-        flags.extend([
-            "-fsanitize=address,undefined",
-            "-fno-sanitize-recover=all",
-            "-fno-omit-frame-pointer",
-        ]);
-    }
-    library().compile(&manifest("tests/c").join(name).with_extension("c"), &program, &flags);
-    let scratch = folder.path().join("scratch");
-    std::fs::create_dir(&scratch).unwrap();
-    let mut command = match how {
-        How::Valgrind => {
-            let mut valgrind = Command::new("valgrind");
-            valgrind.args([
-                "--quiet",
-                "--error-exitcode=99",
-                "--leak-check=full",
-                "--errors-for-leak-kinds=definite",
-            ]);
-            let suppressions = format!("--suppressions={}", manifest("tests/valgrind.supp").display());
-            valgrind.args(["--show-leak-kinds=definite", "--fair-sched=yes", &suppressions]).arg(&program);
-            valgrind
-        }
-        _ => Command::new(&program),
-    };
-    let model = match name {
+    let first = match name {
         "adapters" | "management" | "sessions" => manifest(".."),
         "embeddings" => manifest("../tests/data/tiny"),
         _ => model(),
     };
-    command.arg(model).arg(&scratch).env("ASAN_OPTIONS", "detect_leaks=1");
-    let output = run(&mut command);
-    // The library prints nothing, and neither do sanitizers that find nothing.
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "");
-    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    check(name, how, &first, &[]);
 }
 
 #[test]
@@ -157,7 +118,7 @@ fn callbacks_under_valgrind() {
 fn the_example_streams_from_two_threads() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("chat");
-    library().compile(&manifest("../examples/c/chat.c"), &program, &[]);
+    library().compile(&manifest("../include"), &manifest("../examples/c/chat.c"), &program, &[]);
     let output = run(Command::new(&program).arg(model()));
     let text = String::from_utf8(output.stdout).unwrap();
     for part in ["1>", "2>", "served by"] {

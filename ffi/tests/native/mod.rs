@@ -1,6 +1,8 @@
 //! The built library and the C compiler, for the tests that look at the one through the other.
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
+pub(crate) mod program;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
@@ -62,8 +64,8 @@ impl Library {
         self.profile.join("libmodel_runtime.a")
     }
 
-    /// Compiles a C program with every warning and links it to the shared library.
-    pub(crate) fn compile(&self, source: &Path, program: &Path, flags: &[&str]) {
+    /// Compiles a C program with every warning against the header in `include` and links it to the shared library.
+    pub(crate) fn compile(&self, include: &Path, source: &Path, program: &Path, flags: &[&str]) {
         let mut compiler = Command::new("cc");
         compiler.args([
             "-std=c11",
@@ -74,7 +76,7 @@ impl Library {
             "-pedantic",
             "-Werror",
         ]);
-        compiler.args(flags).arg("-I").arg(manifest("../include")).arg(source).arg("-o").arg(program);
+        compiler.args(flags).arg("-I").arg(include).arg(source).arg("-o").arg(program);
         compiler.arg("-L").arg(self.folder.path()).args(["-lmodel_runtime", "-lm", "-pthread"]);
         run(compiler.arg(format!("-Wl,-rpath,{}", self.folder.path().display())));
     }
