@@ -156,3 +156,21 @@ fn management_sanitized() {
 fn management_under_valgrind() {
     program("management", &How::Valgrind);
 }
+
+#[test]
+fn batch() {
+    program("batch", &How::Plain);
+}
+
+#[test]
+fn batch_sanitized() {
+    program("batch", &How::Sanitized);
+}
+
+/// Not under sanitizers, which have their own allocators. `MR_EVERY_ALLOCATION=1` has each one fail instead of some hundreds, for an
+/// hour.
+#[test]
+fn memory_that_ends() {
+    let every = std::env::var_os("MR_EVERY_ALLOCATION").is_some();
+    check("memory", &How::Plain, &manifest(".."), if every { &["every"] } else { &[] });
+}

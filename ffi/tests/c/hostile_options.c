@@ -180,7 +180,7 @@ static void values(void) {
   NOT_UTF8(serve, chat_template);
   GARBAGE(request, lifecycle);
   RESERVED(request, reserved);
-  RESERVED(request, reserved2);
+  GARBAGE(request, whole);
   LENGTHS(request, principal);
   LENGTHS(request, entity);
   NOT_UTF8(request, principal);

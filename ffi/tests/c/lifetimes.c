@@ -213,11 +213,30 @@ static void released_in_a_callback(void) {
   CHECK(pthread_mutex_destroy(&self.mutex) == 0 && pthread_cond_destroy(&self.changed) == 0);
 }
 
+/* In the child everything is refused and freeing does nothing: 7 if so. */
+static int refused_in_child(held *all) {
+  mr_runtime *runtime = NULL;
+  mr_text *text = NULL;
+  mr_event *event = NULL;
+  mr_request *request = NULL;
+  mr_error *error = NULL;
+  int right = mr_runtime_new(NULL, &runtime, &error) == MR_E_CONFLICT && mr_error_get_code(error) == MR_E_CONFLICT;
+  mr_error_free(error);
+  right &= mr_runtime_complete(all->runtime, TEXT(COMPLETION(8)), NULL, &text, NULL) == MR_E_CONFLICT;
+  right &= mr_runtime_submit_completion(all->runtime, TEXT(COMPLETION(8)), NULL, NULL, NULL, NULL, &request, NULL) == MR_E_CONFLICT;
+  right &= mr_runtime_remove(all->runtime, TEXT("plain"), NULL) == MR_E_CONFLICT;
+  right &= mr_request_next(all->running, 0, &event, NULL) == MR_E_CONFLICT;
+  right &= mr_embeddings_wait(all->vectors, 0, NULL) == MR_E_CONFLICT;
+  right &= runtime == NULL && text == NULL && event == NULL && request == NULL;
+  for (int kind = 0; kind < KINDS; kind++) give_back(all, kind);
+  return right ? 7 : 9;
+}
+
 /* A child of a process with a runtime ends as it likes, without a word to the library; its parent does not notice. */
 static void forked(void) {
   held all = hold();
   const char *json = COMPLETION(8);
-  for (int way = 0; way < 3; way++) {
+  for (int way = 0; way < 4; way++) {
     CHECK(fflush(NULL) == 0);
     pid_t child = fork();
     CHECK(child >= 0);
@@ -225,6 +244,7 @@ static void forked(void) {
       alarm(60);
       if (way == 0) _exit(7);
       if (way == 1) execl("/bin/sh", "sh", "-c", "exit 7", (char *)NULL);
+      if (way == 2) _exit(refused_in_child(&all));
       int right = mr_abi_version() == MR_ABI_VERSION && mr_version() != NULL ? 7 : 8;
 #ifdef __SANITIZE_ADDRESS__
       /* exit would search for leaks, and what only threads know that the child has not got would be one. */

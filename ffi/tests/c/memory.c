@@ -280,7 +280,6 @@ int main(int argc, char **argv) {
                     {"adapt", adapt}, {"manage", manage}, {"look", look}, {"load", load_and_answer}};
   for (size_t i = 0; i < sizeof operations / sizeof *operations; i++) {
     fail_in(&bench, operations[i].name, operations[i].run, every ? 0 : 300);
-    if (every) printf("%s: %ld failures so far, %ld calls refused\n", operations[i].name, tried, refused);
   }
   CHECK(tried > 1000 && refused > 0);
   mr_runtime_release(bench.runtime);

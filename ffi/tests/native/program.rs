@@ -73,7 +73,7 @@ impl<'a> Program<'a> {
         let scratch = folder.path().join("scratch");
         std::fs::create_dir(&scratch).unwrap();
         let mut command = how.command(&program);
-        command.arg(first).arg(&scratch).args(more);
+        command.arg(first).arg(&scratch).args(more).current_dir(&scratch);
         command.env("ASAN_OPTIONS", "detect_leaks=1");
         command.env("TSAN_OPTIONS", "ignore_noninstrumented_modules=1 halt_on_error=1");
         let output = run(&mut command);
