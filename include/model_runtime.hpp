@@ -231,14 +231,14 @@ enum class Normalize : std::int32_t {
 /// A string as JSON, quotes included: for requests that are put together by hand. Every character stays what it is; text that
 /// is not UTF-8 is refused when the request is made.
 [[nodiscard]] inline std::string quote(std::string_view text) {
-  constexpr const char *digits = "0123456789abcdef";
+  constexpr std::string_view named = "\"\\\b\f\n\r\t", names = "\"\\bfnrt", digits = "0123456789abcdef";
   std::string json;
   json.reserve(text.size() + 2);
   json += '"';
   for (const char c : text) {
-    if (c == '"' || c == '\\') {
+    if (const std::size_t at = named.find(c); at != std::string_view::npos) {
       json += '\\';
-      json += c;
+      json += names[at];
     } else if (static_cast<unsigned char>(c) < 0x20) {
       json += "\\u00";
       json += digits[static_cast<unsigned char>(c) >> 4];
@@ -697,17 +697,19 @@ struct HostClock {
   std::int64_t now(std::int32_t which) noexcept {
     // A clock that this header does not know goes like time that only goes forward.
     std::atomic<std::int64_t> &told = last[which == MR_CLOCK_WALL ? MR_CLOCK_WALL : MR_CLOCK_MONOTONIC];
-#ifdef MODEL_RUNTIME_NO_EXCEPTIONS
-    told = tell(static_cast<Clock>(which)).count();
-#else
+#ifndef MODEL_RUNTIME_NO_EXCEPTIONS
     try {
+#endif
       const std::int64_t time = tell(static_cast<Clock>(which)).count();
-      told = time;
+      std::int64_t before = told.load();
+      // Threads may come here in another order than they read the clock in.
+      while ((which == MR_CLOCK_WALL || before < time) && !told.compare_exchange_weak(before, time)) continue;
       return time;
+#ifndef MODEL_RUNTIME_NO_EXCEPTIONS
     } catch (...) {
+      return told.load();
     }
 #endif
-    return told;
   }
 
   ClockCallback tell;
