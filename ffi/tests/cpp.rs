@@ -25,13 +25,19 @@ fn compiler(standard: &str, flags: &[&str]) -> Command {
     compiler
 }
 
-/// Links with the shared library and runs, with the repository and an empty folder.
-fn link_and_run(mut compiler: Command, folder: &Path) {
+/// Links with the shared library.
+fn link(mut compiler: Command, folder: &Path) -> PathBuf {
     let program = folder.join("program");
     let shared = library().shared();
     let libraries = shared.parent().unwrap();
     compiler.arg("-o").arg(&program).arg("-L").arg(libraries).args(["-lmodel_runtime", "-pthread"]);
     run(compiler.arg(format!("-Wl,-rpath,{}", libraries.display())));
+    program
+}
+
+/// Links and runs, with the repository and an empty folder.
+fn link_and_run(compiler: Command, folder: &Path) {
+    let program = link(compiler, folder);
     let scratch = folder.join("scratch");
     std::fs::create_dir(&scratch).unwrap();
     let output =
@@ -86,6 +92,21 @@ fn units_with_and_without_exceptions_make_one_program() {
     let mut whole = compiler("c++17", &[]);
     whole.arg(source("mixed")).arg(part);
     link_and_run(whole, folder.path());
+}
+
+/// The README shows the example as it is, and it runs.
+#[test]
+fn the_quickstart_is_in_the_readme_and_runs() {
+    let quickstart = manifest("../examples/cpp/quickstart.cpp");
+    let readme = std::fs::read_to_string(manifest("../README.md")).unwrap();
+    assert!(readme.contains(&std::fs::read_to_string(&quickstart).unwrap()));
+    let folder = tempfile::tempdir().unwrap();
+    let mut compiler = compiler("c++17", &[]);
+    compiler.arg(quickstart);
+    let program = link(compiler, folder.path());
+    let output = run(Command::new(program).current_dir(manifest("..")));
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with(", there was a") && text.contains("\nserved by stories260K@"), "{text}");
 }
 
 #[test]
