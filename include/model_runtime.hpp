@@ -272,7 +272,10 @@ class Span {
   [[nodiscard]] constexpr T *begin() const noexcept { return data_; }
   [[nodiscard]] constexpr T *end() const noexcept { return data_ + size_; }
   /// The element at `index`, which must be less than size().
-  [[nodiscard]] constexpr T &operator[](std::size_t index) const noexcept { return assert(index < size_), data_[index]; }
+  [[nodiscard]] constexpr T &operator[](std::size_t index) const noexcept {
+    assert(index < size_);
+    return data_[index];
+  }
 
  private:
   T *data_ = nullptr;
@@ -302,6 +305,10 @@ struct Free {
 
 template <class Handle, void (*free)(Handle *)>
 using Owned = std::unique_ptr<Handle, Free<Handle, free>>;
+
+using ErrorHandle = Owned<mr_error, mr_error_free>;
+
+struct Thrown;
 
 }  // namespace detail
 
@@ -334,61 +341,60 @@ class Text {
 
 inline std::ostream &operator<<(std::ostream &out, const Text &text) { return out << text.view(); }
 
-/// Why a call failed. It never changes.
-///
-/// Thread safety: const member functions from any thread, concurrently.
+/// Why a call failed: a value that may be copied and kept.
 class Error {
  public:
-  /// Takes over a handle of the C interface, and the status that came with it.
-  explicit Error(mr_status status, mr_error *error) noexcept : status_(status), handle_(error) {}
+  /// Reads a handle of the C interface and frees it; `status` is what came with it.
+  Error(mr_status status, mr_error *error) : Error(Lent{}, status, detail::ErrorHandle(error).get()) {}
 
   /// What went wrong, as a number.
   [[nodiscard]] Code code() const noexcept { return static_cast<Code>(status_); }
   /// One line for people: the thing, the value and what would be accepted.
-  [[nodiscard]] std::string_view message() const noexcept { return detail::lent(mr_error_get_message, handle_.get()); }
+  [[nodiscard]] const std::string &message() const noexcept { return message_; }
   /// The field or parameter at fault, as a path such as messages[0].content; empty if none is.
-  [[nodiscard]] std::optional<std::string_view> param() const noexcept {
-    const std::string_view param = detail::lent(mr_error_get_param, handle_.get());
-    return param.data() == nullptr ? std::nullopt : std::make_optional(param);
-  }
+  [[nodiscard]] const std::optional<std::string> &param() const noexcept { return param_; }
   /// Whether the same call can succeed later without being changed.
-  [[nodiscard]] bool retryable() const noexcept { return mr_error_get_retryable(handle_.get()) != 0; }
+  [[nodiscard]] bool retryable() const noexcept { return retryable_; }
   /// After how long trying again makes sense; empty if that is not known.
-  [[nodiscard]] std::optional<std::chrono::milliseconds> retry_after() const noexcept {
-    const std::int64_t after = mr_error_get_retry_after_ms(handle_.get());
-    return after < 0 ? std::nullopt : std::make_optional(std::chrono::milliseconds(after));
-  }
+  [[nodiscard]] std::optional<std::chrono::milliseconds> retry_after() const noexcept { return retry_after_; }
   /// The HTTP status that a hosted API would answer with, 400 to 599.
-  [[nodiscard]] int http_status() const noexcept { return mr_error_get_status(handle_.get()); }
+  [[nodiscard]] int http_status() const noexcept { return http_status_; }
   /// The error in the OpenAI shape.
-  [[nodiscard]] std::string_view json() const noexcept { return detail::lent(mr_error_get_json, handle_.get()); }
+  [[nodiscard]] const std::string &json() const noexcept { return json_; }
   /// What your callback returned, for Code::callback; 0 for every other error.
-  [[nodiscard]] std::int32_t callback_result() const noexcept { return mr_error_get_callback_result(handle_.get()); }
+  [[nodiscard]] std::int32_t callback_result() const noexcept { return callback_result_; }
 
 #ifndef MODEL_RUNTIME_NO_EXCEPTIONS
   /// What your callback threw, for Code::callback; null if it threw nothing.
   [[nodiscard]] std::exception_ptr exception() const noexcept { return exception_; }
-  /// The same error, with what a callback threw.
-  [[nodiscard]] Error with_exception(std::exception_ptr exception) && noexcept {
-    exception_ = std::move(exception);
-    return std::move(*this);
-  }
   /// Throws what the callback threw, or else an Exception with this error.
-  [[noreturn]] inline void raise() &&;
+  [[noreturn]] inline void raise() const;
 #endif
-
-  /// The handle, which stays owned by this object or by the event that it came from.
-  [[nodiscard]] const mr_error *get() const noexcept { return handle_.get(); }
 
  private:
   friend class Event;
+  friend struct detail::Thrown;
+
   struct Lent {};
-  // The event owns the error, and keeps it from being changed through this.
-  Error(Lent, const mr_error *error) noexcept
-      : status_(mr_error_get_code(error)), handle_(const_cast<mr_error *>(error), {false}) {}
+  // Reads an error that somebody else owns.
+  Error(Lent, mr_status status, const mr_error *error)
+      : status_(status),
+        http_status_(mr_error_get_status(error)),
+        callback_result_(mr_error_get_callback_result(error)),
+        retryable_(mr_error_get_retryable(error) != 0),
+        message_(detail::lent(mr_error_get_message, error)),
+        json_(detail::lent(mr_error_get_json, error)) {
+    if (const auto param = detail::lent(mr_error_get_param, error); param.data() != nullptr) param_ = param;
+    if (const std::int64_t after = mr_error_get_retry_after_ms(error); after >= 0) retry_after_.emplace(after);
+  }
 
   mr_status status_;
-  detail::Owned<mr_error, mr_error_free> handle_;
+  int http_status_;
+  std::int32_t callback_result_;
+  bool retryable_;
+  std::string message_, json_;
+  std::optional<std::string> param_;
+  std::optional<std::chrono::milliseconds> retry_after_;
 #ifndef MODEL_RUNTIME_NO_EXCEPTIONS
   std::exception_ptr exception_;
 #endif
@@ -403,7 +409,7 @@ inline std::ostream &operator<<(std::ostream &out, const Error &error) {
 class MODEL_RUNTIME_VISIBLE Exception : public std::runtime_error {
  public:
   explicit Exception(Error error)
-      : std::runtime_error(std::string(error.message())), error_(std::make_shared<const Error>(std::move(error))) {}
+      : std::runtime_error(error.message()), error_(std::make_shared<const Error>(std::move(error))) {}
 
   /// The whole error; copies of the exception share it.
   [[nodiscard]] const Error &error() const noexcept { return *error_; }
@@ -414,9 +420,9 @@ class MODEL_RUNTIME_VISIBLE Exception : public std::runtime_error {
   std::shared_ptr<const Error> error_;
 };
 
-inline void Error::raise() && {
+inline void Error::raise() const {
   if (exception_) std::rethrow_exception(exception_);
-  throw Exception(std::move(*this));
+  throw Exception(*this);
 }
 #endif
 
@@ -448,18 +454,19 @@ class [[nodiscard]] Result {
   [[nodiscard]] Code code() const noexcept { return has_value() ? Code::ok : error().code(); }
 
 #ifndef MODEL_RUNTIME_NO_EXCEPTIONS
-  /// The value. @throws Exception where there is none, or what your callback threw; the error is then moved out.
-  T &value() & {
-    if (!has_value()) std::move(*this).error().raise();
-    return **this;
-  }
-  T value() && {
-    if (!has_value()) std::move(*this).error().raise();
-    return std::move(**this);
-  }
+  /// The value. @throws Exception where there is none, or what your callback threw.
+  T &value() & { return raise_error(), **this; }
+  const T &value() const & { return raise_error(), **this; }
+  T value() && { return raise_error(), *std::move(*this); }
 #endif
 
  private:
+#ifndef MODEL_RUNTIME_NO_EXCEPTIONS
+  void raise_error() const {
+    if (!has_value()) error().raise();
+  }
+#endif
+
   template <class Pointer>
   static Pointer there(Pointer pointer) noexcept {
     assert(pointer != nullptr && "ask a Result before you take what it may not have");
@@ -483,15 +490,21 @@ class [[nodiscard]] Result<void> {
   explicit operator bool() const noexcept { return has_value(); }
 
   /// Why it failed; it must have.
-  [[nodiscard]] const Error &error() const & noexcept { return assert(error_.has_value()), *error_; }
-  [[nodiscard]] Error error() && noexcept { return assert(error_.has_value()), std::move(*error_); }
+  [[nodiscard]] const Error &error() const & noexcept {
+    assert(error_.has_value());
+    return *error_;
+  }
+  [[nodiscard]] Error error() && noexcept {
+    assert(error_.has_value());
+    return std::move(*error_);
+  }
   /// Code::ok, or the error's.
   [[nodiscard]] Code code() const noexcept { return has_value() ? Code::ok : error_->code(); }
 
 #ifndef MODEL_RUNTIME_NO_EXCEPTIONS
-  /// @throws Exception unless it is a success, or what your callback threw; the error is then moved out.
-  void value() {
-    if (error_.has_value()) std::move(*error_).raise();
+  /// @throws Exception unless it is a success, or what your callback threw.
+  void value() const {
+    if (error_.has_value()) error_->raise();
   }
 #endif
 
@@ -673,7 +686,8 @@ struct Thrown {
   }
   Error explain(Error error) const noexcept {
     if (error.code() != Code::callback || !there.load(std::memory_order_acquire)) return error;
-    return std::move(error).with_exception(exception);
+    error.exception_ = exception;
+    return error;
   }
 
   std::exception_ptr exception;
@@ -763,7 +777,7 @@ class Event {
   [[nodiscard]] std::string_view text() const noexcept { return detail::lent(mr_event_get_text, handle_.get()); }
   /// The event's chunks in the OpenAI shape, as a JSON list.
   [[nodiscard]] std::string_view json() const noexcept { return detail::lent(mr_event_get_json, handle_.get()); }
-  /// Why the request failed, for EventKind::failed, as long as the event lives; null for other kinds.
+  /// Why the request failed, for EventKind::failed; null for other kinds. It lives as long as the event; copy it to keep it.
   [[nodiscard]] const Error *error() const noexcept { return error_ ? &*error_ : nullptr; }
 
   /// The handle, which stays owned by this object, or by the library in a callback.
@@ -775,7 +789,7 @@ class Event {
   struct Lent {};
   // For a callback, which gets it as const and cannot keep it.
   Event(Lent, const mr_event *event) noexcept : handle_(const_cast<mr_event *>(event), {false}) {
-    if (const mr_error *error = mr_event_get_error(event)) error_.emplace(Error(Error::Lent{}, error));
+    if (const mr_error *error = mr_event_get_error(event)) error_ = Error(Error::Lent{}, mr_error_get_code(error), error);
   }
 
   detail::Owned<mr_event, mr_event_free> handle_;

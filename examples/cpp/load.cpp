@@ -88,8 +88,7 @@ struct Tally {
     } else if (asked_for != Code::ok && error.code() == asked_for) {
       (asked_for == Code::cancelled ? cancelled : errors)++;
     } else {
-      std::string message(what + ": ");
-      say_wrong(message.append(to_string(error.code())).append(": ").append(error.message()));
+      say_wrong(what + ": " + std::string(to_string(error.code())) + ": " + error.message());
     }
   }
   std::optional<std::string> first_wrong() {

@@ -70,15 +70,15 @@ void reports_everything(const Runtime &runtime) {
   CHECK(runtime.submit_completion(completion(3), {}, stored).value().wait().has_value());
 
   // Failures are told with their error.
-  Code failed = Code::ok;
+  std::optional<model_runtime::Error> failed;
   const auto cancelled = runtime
                              .submit_chat(chat(480), {},
                                           [&](const Event &event) {
-                                            if (event.kind() == EventKind::failed) failed = event.error()->code();
+                                            if (event.kind() == EventKind::failed) failed = *event.error();
                                           })
                              .value();
   cancelled.cancel();
-  CHECK(cancelled.wait().code() == Code::cancelled && failed == Code::cancelled);
+  CHECK(cancelled.wait().code() == Code::cancelled && failed->code() == Code::cancelled && !failed->message().empty());
   CHECK(cancelled.error()->code() == Code::cancelled);
 }
 
@@ -91,7 +91,7 @@ void stops(const Runtime &runtime) {
                                     return ++events == 2 ? static_cast<Flow>(-77) : Flow::go_on;
                                   })
                      .value();
-  auto ended = request.wait();
+  const auto ended = request.wait();
   CHECK(ended.code() == Code::callback && ended.error().callback_result() == -77 && !ended.error().exception());
   CHECK(events == 2 && alive.use_count() == 1);
   try {
@@ -177,7 +177,7 @@ void loads(const Runtime &runtime, const Models &models) {
 
   const auto stopped = runtime.serve("x", models.stories, {}, [](const Progress &) { return static_cast<Flow>(13); });
   CHECK(stopped.code() == Code::callback && stopped.error().callback_result() == 13);
-  auto threw = runtime.serve("x", models.stories, {}, [](const Progress &) { throw std::out_of_range("mine"); });
+  const auto threw = runtime.serve("x", models.stories, {}, [](const Progress &) { throw std::out_of_range("mine"); });
   CHECK(threw.code() == Code::callback && threw.error().exception() != nullptr);
   try {
     threw.value();

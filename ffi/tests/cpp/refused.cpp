@@ -5,9 +5,9 @@
 
 using namespace model_runtime;
 
-void use(Runtime &runtime, Request &request, Stream &stream, Text &text, Embeddings &embeddings, Event &event, Error &error) {
+void use(Runtime &runtime, Request &request, Stream &stream, Text &text, Embeddings &embeddings, Event &event) {
   const Runtime counted = runtime;
-  (void)counted, (void)request, (void)stream, (void)text, (void)embeddings, (void)event, (void)error;
+  (void)counted, (void)request, (void)stream, (void)text, (void)embeddings, (void)event;
 #if defined(COPIES_A_REQUEST)
   const Request copy = request;
 #elif defined(COPIES_A_STREAM)
@@ -18,8 +18,6 @@ void use(Runtime &runtime, Request &request, Stream &stream, Text &text, Embeddi
   const Embeddings copy = embeddings;
 #elif defined(COPIES_AN_EVENT)
   const Event copy = event;
-#elif defined(COPIES_AN_ERROR)
-  const Error copy = error;
 #elif defined(KEEPS_A_LENT_EVENT)
   std::optional<Event> kept;
   (void)runtime.submit_chat("{}", {}, [&](const Event &lent) { kept = std::move(lent); });

@@ -14,7 +14,7 @@ using model_runtime::ServeOptions;
 
 static_assert(!std::is_copy_constructible_v<model_runtime::Text> && std::is_nothrow_move_constructible_v<model_runtime::Text>);
 static_assert(!std::is_copy_constructible_v<model_runtime::Event> && std::is_nothrow_move_constructible_v<model_runtime::Event>);
-static_assert(!std::is_copy_constructible_v<Error> && std::is_nothrow_move_constructible_v<Error>);
+static_assert(std::is_copy_constructible_v<Error> && std::is_nothrow_move_constructible_v<Error>);
 static_assert(!std::is_copy_constructible_v<model_runtime::Stream> && std::is_nothrow_move_assignable_v<model_runtime::Stream>);
 static_assert(!std::is_copy_constructible_v<model_runtime::Embeddings>);
 static_assert(std::is_nothrow_copy_constructible_v<Runtime> && std::is_nothrow_move_assignable_v<Runtime>);
@@ -47,15 +47,15 @@ void codes(const std::string &root) {
 }
 
 void errors(const Runtime &runtime, const Models &models) {
-  auto refused = runtime.chat(R"({"model":"chat","messages":[{"role":"user","content":"x"}],"temperatur":1})");
+  Result<model_runtime::Text> refused = runtime.chat(R"({"model":"chat","messages":[{"role":"user","content":"x"}],"temperatur":1})");
   CHECK(!refused && !refused.has_value() && refused.code() == Code::invalid_request);
   const Error &error = refused.error();
   CHECK(error.param() == "temperatur" && contains(error.message(), "temperatur") && error.http_status() == 400);
   CHECK(!error.retryable() && !error.retry_after() && error.callback_result() == 0 && !error.exception());
-  CHECK(error.json().rfind("{\"error\":{\"message\":\"", 0) == 0 && error.get() != nullptr);
+  CHECK(error.json().rfind("{\"error\":{\"message\":\"", 0) == 0);
   std::ostringstream out;
   out << error;
-  CHECK(out.str() == "invalid_request: " + std::string(error.message()));
+  CHECK(out.str() == "invalid_request: " + error.message());
 
   // Thrown, copied and caught as what everybody catches.
   std::optional<model_runtime::Exception> kept;
@@ -64,6 +64,8 @@ void errors(const Runtime &runtime, const Models &models) {
   } catch (const std::runtime_error &exception) {
     kept = dynamic_cast<const model_runtime::Exception &>(exception);
   }
+  // What was thrown is still there, and what is kept stays.
+  CHECK(refused.error().param() == "temperatur");
   refused = runtime.chat(chat(1));
   CHECK(kept && kept->error().param() == "temperatur" && contains(kept->what(), "temperatur"));
 
@@ -94,7 +96,7 @@ void results() {
   number.value() = 8;
   CHECK(*std::move(number) == 8);
   const Result<std::string> text(std::string("abc"));
-  CHECK(text->size() == 3);
+  CHECK(text->size() == 3 && &text.value() == &*text);
   const Result<void> fine;
   CHECK(fine && fine.code() == Code::ok);
   Result<void> failed = Error(MR_E_IO, nullptr);
