@@ -82,6 +82,11 @@
   MR_BACKEND_DEFAULT, 0, MR_COMPUTE_DEFAULT, MR_CACHE_TYPE_DEFAULT, MR_QUANTIZE_NONE, 0, NULL, 0}
 /** The defaults of mr_request_options. */
 #define MR_REQUEST_OPTIONS_INIT {sizeof(mr_request_options), 0, 0, 0, NULL, 0, NULL, 0, 0, 0}
+/** The defaults of mr_batch_options. */
+#define MR_BATCH_OPTIONS_INIT {sizeof(mr_batch_options), 0, MR_ORDER_OF_REQUESTS, NULL}
+
+/** The end of an answer among server-sent events; see mr_event_get_stream. */
+#define MR_EVENT_STREAM_DONE "data: [DONE]\n\n"
 
 
 /**
@@ -364,6 +369,16 @@
 #define MR_NORMALIZE_L2 1
 
 /**
+ * Results are written in the order of the requests.
+ */
+#define MR_ORDER_OF_REQUESTS 0
+
+/**
+ * Each result is written when it is ready.
+ */
+#define MR_ORDER_AS_READY 1
+
+/**
  * The vectors of a request, made or being made: owned by the caller, freed with mr_embeddings_free, which cancels what
  * is not done. A number in disguise: one that was freed is recognised, and nothing is ever read through it.
  */
@@ -620,6 +635,28 @@ typedef struct mr_request_options {
 } mr_request_options;
 
 /**
+ * Options of a run of many requests. Begin with MR_BATCH_OPTIONS_INIT or mr_batch_options_init; zero is the default.
+ */
+typedef struct mr_batch_options {
+  /**
+   * sizeof(mr_batch_options), set by the initializers.
+   */
+  size_t struct_size;
+  /**
+   * The most requests at once, at most 1024; 0: 64.
+   */
+  uint32_t concurrency;
+  /**
+   * MR_ORDER_...: in which order results are written.
+   */
+  int32_t order;
+  /**
+   * Options of each request; NULL: the defaults.
+   */
+  const struct mr_request_options *requests;
+} mr_batch_options;
+
+/**
  * Receives the progress of a load: what is being read (MR_PHASE_...), bytes done and bytes in all. It runs on the
  * thread that called mr_runtime_serve, before that returns.
  *
@@ -638,6 +675,15 @@ typedef int32_t (*mr_progress_callback)(void *user_data,
  * any more.
  */
 typedef int32_t (*mr_event_callback)(void *user_data, const struct mr_event *event);
+
+/**
+ * Hears how far a run of many requests is: JSON, lent until it returns, with read, skipped, done, failed, running, waiting,
+ * prompt_tokens, completion_tokens, bytes_read and bytes_total (null where it is not known). It runs on the thread that called
+ * mr_runtime_run_batch, before that returns.
+ *
+ * It returns 0 to go on; anything else ends the run, and what was written stays.
+ */
+typedef int32_t (*mr_batch_callback)(void *user_data, const char *progress, size_t progress_len);
 
 #ifdef __cplusplus
 extern "C" {
@@ -843,6 +889,22 @@ const char *mr_event_get_text(const struct mr_event *event,
 const char *mr_event_get_json(const struct mr_event *event, size_t *len);
 
 /**
+ * The event as server-sent events, for hosts that offer over HTTP what the library answers: "data: ", a chunk in the OpenAI
+ * shape and an empty line, for each chunk; MR_EVENT_STREAM_DONE for MR_EVENT_FINISHED; the error in the OpenAI shape for
+ * MR_EVENT_FAILED, behind which no MR_EVENT_STREAM_DONE comes. Who reads with mr_request_next sends MR_EVENT_STREAM_DONE for MR_DONE.
+ *
+ * @param event (in) The event, or NULL.
+ * @param len (out) Receives the number of bytes without the NUL; NULL if it is not wanted.
+ * @return UTF-8 with a NUL behind it, valid as long as the event; NULL if event is NULL.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+const char *mr_event_get_stream(const struct mr_event *event,
+                                size_t *len);
+
+/**
  * Why the request failed, for MR_EVENT_FAILED.
  *
  * @param event (in) The event, or NULL.
@@ -903,6 +965,19 @@ mr_status mr_serve_options_init(struct mr_serve_options *options, size_t struct_
  * @since 0.1
  */
 mr_status mr_request_options_init(struct mr_request_options *options, size_t struct_size);
+
+/**
+ * Sets every option of a run to its default.
+ *
+ * @param options (out) The struct to fill; not NULL.
+ * @param struct_size (in) sizeof *options.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT if options is NULL or no release had a struct of this size.
+ *
+ * Thread safety: any thread.
+ * Blocking: never.
+ * @since 0.1
+ */
+mr_status mr_batch_options_init(struct mr_batch_options *options, size_t struct_size);
 
 /**
  * Makes a runtime that serves nothing yet.
@@ -1597,6 +1672,42 @@ void mr_embeddings_cancel(const struct mr_embeddings *embeddings);
  * @since 0.1
  */
 void mr_embeddings_free(struct mr_embeddings *embeddings);
+
+/**
+ * Answers a file of requests, one in each line in the shape of the OpenAI batch API (chat, completions and embeddings, mixed), and
+ * writes a result for each into another file. A request that fails has its error in its result. A run that was ended, in
+ * whatever way, goes on where it was when it is run again with the same files.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param requests (in) The file of requests.
+ * @param requests_len (in) Bytes in requests.
+ * @param results (in) The file of results; made if it is not there, continued if it is.
+ * @param results_len (in) Bytes in results.
+ * @param options (in) NULL: the defaults.
+ * @param progress (in) Hears how far the run is, on this thread; non-zero ends it. NULL: nobody.
+ * @param user_data (in) The first argument of progress.
+ * @param user_data_free (in) Frees user_data before this function returns, also on failure; NULL: nobody does.
+ * @param summary (out) Receives owned JSON, freed with mr_text_free: what progress hears, and complete, which is true when every
+ *   request has its result.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_INVALID_REQUEST: results of other requests; MR_E_NOT_FOUND or MR_E_IO: files that
+ *   cannot be read or written; MR_E_CALLBACK: progress ended it; MR_E_SHUTTING_DOWN; MR_E_INSUFFICIENT_MEMORY.
+ *
+ * Thread safety: any thread, concurrently, with other files.
+ * Blocking: until every request has its result.
+ * @since 0.1
+ */
+mr_status mr_runtime_run_batch(const struct mr_runtime *runtime,
+                               const char *requests,
+                               size_t requests_len,
+                               const char *results,
+                               size_t results_len,
+                               const struct mr_batch_options *options,
+                               mr_batch_callback progress,
+                               void *user_data,
+                               mr_user_data_free user_data_free,
+                               struct mr_text **summary,
+                               struct mr_error **error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -24,6 +24,14 @@ pub type mr_progress_callback = Option<
     unsafe extern "C" fn(user_data: *mut c_void, phase: i32, done_bytes: u64, total_bytes: u64) -> i32,
 >;
 
+/// Hears how far a run of many requests is: JSON, lent until it returns, with read, skipped, done, failed, running, waiting,
+/// prompt_tokens, completion_tokens, bytes_read and bytes_total (null where it is not known). It runs on the thread that called
+/// mr_runtime_run_batch, before that returns.
+///
+/// It returns 0 to go on; anything else ends the run, and what was written stays.
+pub type mr_batch_callback =
+    Option<unsafe extern "C" fn(user_data: *mut c_void, progress: *const c_char, progress_len: usize) -> i32>;
+
 /// Tells the time: nanoseconds since 1970-01-01T00:00:00Z for MR_CLOCK_WALL, nanoseconds since any fixed moment, never
 /// decreasing, for MR_CLOCK_MONOTONIC. It is called from any thread, from several at a time, and must return at once.
 pub type mr_clock_callback = Option<unsafe extern "C" fn(user_data: *mut c_void, which: i32) -> i64>;
@@ -111,6 +119,25 @@ impl ProgressCallback {
     pub(crate) fn call(&self, phase: i32, done: u64, total: u64) -> i32 {
         // SAFETY: the host gave this function for this data.
         unsafe { (self.function)(self.data.pointer, phase, done, total) }
+    }
+}
+
+/// The host's callback for the progress of a run.
+#[derive(Debug)]
+pub(crate) struct BatchCallback {
+    function: unsafe extern "C" fn(*mut c_void, *const c_char, usize) -> i32,
+    data: UserData,
+}
+
+impl BatchCallback {
+    /// None without a function; the destructor of `data` then runs at once.
+    pub(crate) fn new(function: mr_batch_callback, data: UserData) -> Option<Self> {
+        function.map(|function| Self { function, data })
+    }
+
+    pub(crate) fn call(&self, progress: &str) -> i32 {
+        // SAFETY: the host gave this function for this data; the text outlives the call.
+        unsafe { (self.function)(self.data.pointer, progress.as_ptr().cast(), progress.len()) }
     }
 }
 

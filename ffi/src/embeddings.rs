@@ -15,7 +15,7 @@ use crate::generate::request_options;
 use crate::handle::{self, Castable, InList, List, Listed};
 use crate::options::{self, mr_request_options};
 use crate::request::timeout;
-use crate::runtime::{RuntimeHandle, mr_runtime, owned, report};
+use crate::runtime::{RuntimeHandle, admitted, mr_runtime, report};
 use crate::status::{MR_OK, MR_TIMED_OUT, mr_status};
 use crate::stream::print;
 use crate::text::{CText, input, mr_text};
@@ -144,7 +144,7 @@ pub unsafe extern "C" fn mr_runtime_submit_embeddings(
 ) -> mr_status {
     let body = || {
         // SAFETY: the contract of the header.
-        let handle = unsafe { owned(runtime) }?;
+        let handle = unsafe { admitted(runtime) }?;
         // SAFETY: the contract of the header: the bytes are there.
         let text = unsafe { input("request_json", request_json, request_json_len) }?;
         // SAFETY: the contract of the header: NULL or a struct of the size that it says.

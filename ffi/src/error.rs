@@ -33,6 +33,10 @@ pub(crate) struct ErrorHandle {
 }
 
 impl ErrorHandle {
+    pub(crate) fn json(&self) -> &CText {
+        &self.json
+    }
+
     #[cfg(test)]
     pub(crate) fn message(&self) -> &str {
         self.message.as_str()

@@ -1,7 +1,10 @@
 //! What a running request reports.
 
 use std::ffi::c_char;
+use std::ops::Range;
+use std::sync::OnceLock;
 
+use ::runtime::protocol::event_stream;
 use serde::Serialize;
 
 use crate::boundary::guard_or;
@@ -33,20 +36,57 @@ pub(crate) struct EventHandle {
     kind: i32,
     text: CText,
     json: CText,
+    /// As server-sent events; made when somebody asks for them.
+    stream: OnceLock<CText>,
+    /// The JSON of each chunk, as bytes of `json`.
+    chunks: Vec<Range<usize>>,
     error: Option<ErrorHandle>,
 }
 
 impl EventHandle {
     /// Pieces of an answer, and the text that they add.
     pub(crate) fn chunks<C: Serialize>(text: String, chunks: &[C]) -> Self {
-        let json = CText::new(serde_json::to_string(chunks).unwrap_or_default());
-        Self { kind: MR_EVENT_CHUNKS, text: CText::new(text), json, error: None }
+        let mut json = vec![b'['];
+        let mut parts = Vec::with_capacity(chunks.len());
+        for chunk in chunks {
+            if !parts.is_empty() {
+                json.push(b',');
+            }
+            let begin = json.len();
+            // Chunks are plain data: they can be printed.
+            if serde_json::to_writer(&mut json, chunk).is_err() {
+                json.truncate(begin);
+            }
+            parts.push(begin..json.len());
+        }
+        json.push(b']');
+        let json = CText::new(String::from_utf8(json).unwrap_or_default());
+        Self { json, chunks: parts, text: CText::new(text), ..Self::of_kind(MR_EVENT_CHUNKS) }
     }
 
     /// The end, good or not.
     pub(crate) fn end(error: Option<ErrorHandle>) -> Self {
         let kind = if error.is_some() { MR_EVENT_FAILED } else { MR_EVENT_FINISHED };
-        Self { kind, text: CText::new(""), json: CText::new("[]"), error }
+        Self { error, ..Self::of_kind(kind) }
+    }
+
+    fn of_kind(kind: i32) -> Self {
+        let (text, json) = (CText::new(""), CText::new("[]"));
+        Self { kind, text, json, stream: OnceLock::new(), chunks: Vec::new(), error: None }
+    }
+
+    /// The event as server-sent events.
+    fn stream(&self) -> &CText {
+        let data = |json: &str| format!("data: {json}\n\n");
+        self.stream.get_or_init(|| match &self.error {
+            Some(error) => CText::new(data(error.json().as_str())),
+            None if self.kind == MR_EVENT_FINISHED => CText::new(event_stream::DONE),
+            None => {
+                let json = self.json.as_str();
+                let chunk = |part: &Range<usize>| data(json.get(part.clone()).unwrap_or_default());
+                CText::new(self.chunks.iter().map(chunk).collect::<String>())
+            }
+        })
     }
 
     /// The event as a callback sees it.
@@ -99,6 +139,23 @@ pub unsafe extern "C" fn mr_event_get_text(event: *const mr_event, len: *mut usi
 pub unsafe extern "C" fn mr_event_get_json(event: *const mr_event, len: *mut usize) -> *const c_char {
     // SAFETY: the contract of the header: a live handle, memory behind `len`.
     unsafe { lend(event, len, |event| Some(&event.json)) }
+}
+
+/// The event as server-sent events, for hosts that offer over HTTP what the library answers: "data: ", a chunk in the OpenAI
+/// shape and an empty line, for each chunk; MR_EVENT_STREAM_DONE for MR_EVENT_FINISHED; the error in the OpenAI shape for
+/// MR_EVENT_FAILED, behind which no MR_EVENT_STREAM_DONE comes. Who reads with mr_request_next sends MR_EVENT_STREAM_DONE for MR_DONE.
+///
+/// @param event (in) The event, or NULL.
+/// @param len (out) Receives the number of bytes without the NUL; NULL if it is not wanted.
+/// @return UTF-8 with a NUL behind it, valid as long as the event; NULL if event is NULL.
+///
+/// Thread safety: any thread, concurrently.
+/// Blocking: never.
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mr_event_get_stream(event: *const mr_event, len: *mut usize) -> *const c_char {
+    // SAFETY: the contract of the header: a live handle, memory behind `len`.
+    unsafe { lend(event, len, |event| Some(event.stream())) }
 }
 
 /// Why the request failed, for MR_EVENT_FAILED.

@@ -12,7 +12,7 @@ use crate::error::mr_error;
 use crate::handle;
 use crate::options::{self, mr_request_options};
 use crate::request::{RequestHandle, mr_request};
-use crate::runtime::{mr_runtime, owned, report};
+use crate::runtime::{admitted, mr_runtime, report};
 use crate::status::{MR_OK, mr_status};
 use crate::stream::Answer;
 use crate::text::{input, mr_text};
@@ -143,7 +143,7 @@ unsafe fn submit(
         let data = UserData::new(given.user_data, given.user_data_free);
         let callback = EventCallback::new(given.callback, data);
         // SAFETY: forwarded.
-        let handle = unsafe { owned(given.runtime) }?;
+        let handle = unsafe { admitted(given.runtime) }?;
         // SAFETY: forwarded.
         let text = unsafe { input("request_json", given.text, given.len) }?;
         // SAFETY: forwarded.

@@ -10,6 +10,7 @@
 compile_error!("the C interface turns panics into errors: build it with panic = \"unwind\"");
 
 pub mod adapters;
+pub mod batch;
 pub mod boundary;
 pub mod callback;
 pub mod dispatch;
@@ -21,6 +22,7 @@ pub mod handle;
 pub mod manage;
 pub mod options;
 pub mod request;
+mod reserve;
 pub mod runtime;
 pub mod serve;
 pub mod session;

@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use crate::boundary::{Out, guard};
 use crate::error::mr_error;
 use crate::handle;
-use crate::runtime::{mr_runtime, owned};
+use crate::runtime::{admitted, mr_runtime};
 use crate::status::{MR_OK, mr_status};
 use crate::text::{CText, input, mr_text};
 
@@ -47,7 +47,7 @@ pub unsafe extern "C" fn mr_runtime_manage(
 ) -> mr_status {
     let body = || {
         // SAFETY: the contract of the header: a live reference.
-        let handle = unsafe { owned(runtime) }?;
+        let handle = unsafe { admitted(runtime) }?;
         // SAFETY: the contract of the header: the bytes are there.
         let operation = unsafe { input("operation", operation, operation_len) }?;
         // SAFETY: the contract of the header: the bytes are there.

@@ -168,6 +168,20 @@ pub struct mr_request_options {
     pub reserved2: u32,
 }
 
+/// Options of a run of many requests. Begin with MR_BATCH_OPTIONS_INIT or mr_batch_options_init; zero is the default.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub struct mr_batch_options {
+    /// sizeof(mr_batch_options), set by the initializers.
+    pub struct_size: usize,
+    /// The most requests at once, at most 1024; 0: 64.
+    pub concurrency: u32,
+    /// MR_ORDER_...: in which order results are written.
+    pub order: i32,
+    /// Options of each request; NULL: the defaults.
+    pub requests: *const mr_request_options,
+}
+
 /// A struct of plain numbers and pointers that begins with its size and for which all zero bytes are the default.
 ///
 /// # Safety
@@ -247,6 +261,14 @@ options_layout!(
     48 entity_len: usize,
     56 lifecycle: i32,
     60 reserved2: u32,
+);
+
+options_layout!(
+    mr_batch_options[..=24],
+    0 struct_size: usize,
+    8 concurrency: u32,
+    12 order: i32,
+    16 requests: *const mr_request_options,
 );
 
 /// Reads the caller's options; NULL means all defaults. A newer caller's fields that this library does not know are
@@ -355,6 +377,24 @@ pub unsafe extern "C" fn mr_serve_options_init(
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mr_request_options_init(
     options: *mut mr_request_options,
+    struct_size: usize,
+) -> mr_status {
+    // SAFETY: the contract of the header.
+    unsafe { init(options, struct_size) }
+}
+
+/// Sets every option of a run to its default.
+///
+/// @param options (out) The struct to fill; not NULL.
+/// @param struct_size (in) sizeof *options.
+/// @return MR_OK; MR_E_INVALID_ARGUMENT if options is NULL or no release had a struct of this size.
+///
+/// Thread safety: any thread.
+/// Blocking: never.
+/// @since 0.1
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mr_batch_options_init(
+    options: *mut mr_batch_options,
     struct_size: usize,
 ) -> mr_status {
     // SAFETY: the contract of the header.

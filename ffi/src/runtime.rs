@@ -22,6 +22,7 @@ use crate::error::mr_error;
 use crate::handle::{self, Castable, Shared};
 use crate::options::{self, mr_runtime_options, mr_serve_options};
 use crate::request::RequestHandle;
+use crate::reserve;
 use crate::serve::serve_options;
 use crate::status::{MR_OK, mr_status};
 use crate::stream::{Answer, print};
@@ -77,6 +78,17 @@ const _: () = {
     assert_send_sync::<RuntimeHandle>();
     assert_send_sync::<RequestHandle>();
 };
+
+/// A reference for a call that may need memory; fails while the process has none left.
+///
+/// # Safety
+/// As [`owned`].
+pub(crate) unsafe fn admitted(runtime: *const mr_runtime) -> Result<Arc<RuntimeHandle>, Failure> {
+    // SAFETY: forwarded.
+    let handle = unsafe { owned(runtime) }?;
+    reserve::enough()?;
+    Ok(handle)
+}
 
 /// A reference of our own, so that the caller may release its own while a call is under way.
 ///
@@ -137,7 +149,7 @@ pub(crate) unsafe fn report<T: Serialize>(
 ) -> mr_status {
     let body = || {
         // SAFETY: forwarded.
-        let handle = unsafe { owned(runtime) }?;
+        let handle = unsafe { admitted(runtime) }?;
         // SAFETY: forwarded.
         let out = unsafe { Out::new(name, out) }?;
         let value = make(&handle.runtime)?;
@@ -173,6 +185,7 @@ pub unsafe extern "C" fn mr_runtime_new(
         let out = unsafe { Out::new("runtime", runtime) }?;
         // SAFETY: the contract of the header: the texts' bytes are there.
         let builder = unsafe { builder(&options) }?;
+        reserve::enough()?;
         let handle = RuntimeHandle { dispatcher: Mutex::new(None), runtime: builder.build()? };
         out.set(handle::into_shared(Arc::new(handle)));
         Ok(MR_OK)
@@ -250,7 +263,7 @@ pub unsafe extern "C" fn mr_runtime_serve(
     let body = || {
         let progress = ProgressCallback::new(progress, UserData::new(user_data, user_data_free));
         // SAFETY: the contract of the header: a live reference.
-        let handle = unsafe { owned(runtime) }?;
+        let handle = unsafe { admitted(runtime) }?;
         // SAFETY: the contract of the header: the bytes are there.
         let name = unsafe { input("name", name, name_len) }?;
         // SAFETY: the contract of the header: the bytes are there.

@@ -56,7 +56,7 @@ const QUANTIZE: [Named<Quantize>; 4] = [
 ];
 
 /// What `value` means, or an error that names the field, the value and everything that is accepted.
-fn choice<T: Copy>(field: &str, value: i32, named: &[Named<T>]) -> Result<T, Failure> {
+pub(crate) fn choice<T: Copy>(field: &str, value: i32, named: &[Named<T>]) -> Result<T, Failure> {
     if let Some((.., meaning)) = named.iter().find(|(number, ..)| *number == value) {
         return Ok(*meaning);
     }

@@ -5,7 +5,7 @@ use std::ffi::c_char;
 use crate::boundary::guard;
 use crate::error::mr_error;
 use crate::request::{mr_request, state};
-use crate::runtime::{mr_runtime, owned};
+use crate::runtime::{admitted, mr_runtime};
 use crate::status::{MR_OK, mr_status};
 use crate::text::input;
 
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn mr_runtime_restore_session(
 ) -> mr_status {
     let body = || {
         // SAFETY: the contract of the header: a live reference.
-        let handle = unsafe { owned(runtime) }?;
+        let handle = unsafe { admitted(runtime) }?;
         // SAFETY: the contract of the header: the bytes are there.
         let endpoint = unsafe { input("endpoint", endpoint, endpoint_len) }?;
         // SAFETY: the contract of the header: the bytes are there.

@@ -30,7 +30,6 @@ impl CText {
         self.0.len() - 1
     }
 
-    #[cfg(test)]
     pub(crate) fn as_str(&self) -> &str {
         std::str::from_utf8(&self.0[..self.len()]).unwrap_or_default()
     }

@@ -20,6 +20,7 @@ const SOURCES: &[&str] = &[
     "request",
     "session",
     "embeddings",
+    "batch",
 ];
 
 fn generate() -> String {
