@@ -32,11 +32,11 @@
 ///   thread waits for, call cancel(). Nothing is stored per thread.
 ///
 /// CALLBACKS
-///   Events, clock and lifecycle callbacks run on threads of the library, progress on the thread that called serve(). They may
-///   call everything here, except wait() on a request inside its own callback (Code::conflict), and should return soon. Destroying
-///   a request with a callback waits while the callback runs on another thread: do not hold a lock there that the callback
-///   takes. The function object is destroyed once, when it is not needed any more, on any thread. An exception in it never enters
-///   the library: see Callback, ClockCallback and LifecycleCallback.
+///   Events, clock and lifecycle callbacks run on threads of the library, progress on the thread that called serve() or
+///   run_batch(). They may call everything here, except wait() on a request inside its own callback (Code::conflict), and should
+///   return soon. Destroying a request with a callback waits while the callback runs on another thread: do not hold a lock there
+///   that the callback takes. The function object is destroyed once, when it is not needed any more, on any thread. An exception
+///   in it never enters the library: see Callback, ClockCallback and LifecycleCallback.
 ///
 /// TEXT
 ///   Text is UTF-8, requests and answers are JSON of the OpenAI shape. What goes in is copied before a function returns. A
@@ -216,11 +216,20 @@ enum class Quantize : std::int32_t {
   q4_k = MR_QUANTIZE_Q4_K,
 };
 
+/// In which order a run of many requests writes its results.
+enum class Order : std::int32_t {
+  of_requests = MR_ORDER_OF_REQUESTS,
+  as_ready = MR_ORDER_AS_READY,    ///< Each when it is ready.
+};
+
 /// What is applied to vectors.
 enum class Normalize : std::int32_t {
   none = MR_NORMALIZE_NONE,    ///< They are as the model makes them.
   l2 = MR_NORMALIZE_L2,        ///< They have unit length.
 };
+
+/// The end of an answer among server-sent events; see Event::stream().
+inline constexpr std::string_view stream_done = MR_EVENT_STREAM_DONE;
 
 /// The version of the library that is loaded, such as "0.1.0".
 [[nodiscard]] inline std::string_view version() noexcept { return mr_version(); }
@@ -518,7 +527,7 @@ class [[nodiscard]] Result<void> {
 /// or nothing, which always goes on.
 ///
 /// It may throw: then the load or the request ends with Code::callback, Error::exception() is what was thrown, and `.value()`
-/// of what reports the end (serve(), wait()) throws it again.
+/// of what reports the end (serve(), run_batch(), wait()) throws it again.
 template <class Argument>
 class Callback {
  public:
@@ -552,6 +561,10 @@ using EventCallback = Callback<Event>;
 
 /// Receives the progress of a load, on the thread that called serve(), before that returns.
 using ProgressCallback = Callback<Progress>;
+
+/// Hears how far a run of many requests is, on the thread that called run_batch(), before that returns: JSON, lent until it
+/// returns, with read, skipped, done, failed, running, waiting and more.
+using BatchCallback = Callback<std::string_view>;
 
 /// Tells the time, at once, from any thread and several at a time. If it throws, the time that it told last (at first the
 /// system's) is taken: nobody could be told.
@@ -621,6 +634,15 @@ struct RequestOptions {
   std::optional<std::string> entity = std::nullopt;
   /// Whether the response says what is known about the life of the model ("x_lifecycle").
   bool lifecycle = false;
+};
+
+/// Options of a run of many requests.
+struct BatchOptions {
+  /// The most requests at once, at most 1024; 0: 64.
+  std::uint32_t concurrency = 0;
+  Order order = Order::of_requests;
+  /// Options of each request.
+  RequestOptions requests = {};
 };
 
 namespace detail {
@@ -777,6 +799,9 @@ class Event {
   [[nodiscard]] std::string_view text() const noexcept { return detail::lent(mr_event_get_text, handle_.get()); }
   /// The event's chunks in the OpenAI shape, as a JSON list.
   [[nodiscard]] std::string_view json() const noexcept { return detail::lent(mr_event_get_json, handle_.get()); }
+  /// The event as server-sent events, for hosts that offer over HTTP what the library answers: "data: " and a chunk, for each
+  /// chunk; stream_done for EventKind::finished; the error for EventKind::failed. Who reads a Stream sends stream_done at its end.
+  [[nodiscard]] std::string_view stream() const noexcept { return detail::lent(mr_event_get_stream, handle_.get()); }
   /// Why the request failed, for EventKind::failed; null for other kinds. It lives as long as the event; copy it to keep it.
   [[nodiscard]] const Error *error() const noexcept { return error_ ? &*error_ : nullptr; }
 
@@ -1083,9 +1108,9 @@ class Runtime {
   /// The same; `progress` hears how far the load is and may end it (Code::callback).
   Result<Text> serve(std::string_view name, std::string_view model, const ServeOptions &options,
                      const ProgressCallback &progress) const {
-    Loading loading{progress, {}};
-    auto info = serve(name, model, options, Loading::hear, &loading);
-    if (!info) return loading.thrown.explain(std::move(info).error());
+    Hearing<ProgressCallback> hearing{progress, {}};
+    auto info = serve(name, model, options, Hearing<ProgressCallback>::of_load, &hearing);
+    if (!info) return hearing.thrown.explain(std::move(info).error());
     return info;
   }
   /// Takes an endpoint away. Its requests end with Code::shutting_down, its memory is given back.
@@ -1132,6 +1157,23 @@ class Runtime {
     return detail::text_of([&](auto... out) {
       return mr_runtime_manage(handle_.get(), operation.data(), operation.size(), request.data(), request.size(), out...);
     });
+  }
+  /// Answers a file of requests, one in each line in the shape of the OpenAI batch API, and writes a result for each into another.
+  /// Blocks until every request has its result. A run that was ended, in whatever way, goes on where it was when it is run again.
+  /// @param requests The file of requests.
+  /// @param results The file of results; made if it is not there, continued if it is.
+  /// @param options How they are answered.
+  /// @return JSON: what progress hears, and "complete".
+  Result<Text> run_batch(std::string_view requests, std::string_view results, const BatchOptions &options = {}) const {
+    return run_batch(requests, results, options, nullptr, nullptr);
+  }
+  /// The same; `progress` hears how far the run is and may end it (Code::callback). What was written stays.
+  Result<Text> run_batch(std::string_view requests, std::string_view results, const BatchOptions &options,
+                         const BatchCallback &progress) const {
+    Hearing<BatchCallback> hearing{progress, {}};
+    auto summary = run_batch(requests, results, options, Hearing<BatchCallback>::of_batch, &hearing);
+    if (!summary) return hearing.thrown.explain(std::move(summary).error());
+    return summary;
   }
   /// Puts a conversation from a file into the cache of an endpoint that serves the same model in the same way. Not in a callback.
   /// @return How many tokens from its beginning need not be computed again.
@@ -1190,13 +1232,19 @@ class Runtime {
   [[nodiscard]] const mr_runtime *get() const noexcept { return handle_.get(); }
 
  private:
-  struct Loading {
-    const ProgressCallback &progress;
+  // Who hears about a call on this thread, until it returns.
+  template <class Callback>
+  struct Hearing {
+    const Callback &callback;
     detail::Thrown thrown;
 
-    static std::int32_t hear(void *self, std::int32_t phase, std::uint64_t done, std::uint64_t total) noexcept {
-      auto *loading = static_cast<Loading *>(self);
-      return loading->thrown.guard([&] { return loading->progress(Progress{static_cast<Phase>(phase), done, total}); });
+    static std::int32_t of_load(void *self, std::int32_t phase, std::uint64_t done, std::uint64_t total) noexcept {
+      auto *hearing = static_cast<Hearing *>(self);
+      return hearing->thrown.guard([&] { return hearing->callback(Progress{static_cast<Phase>(phase), done, total}); });
+    }
+    static std::int32_t of_batch(void *self, const char *progress, std::size_t size) noexcept {
+      auto *hearing = static_cast<Hearing *>(self);
+      return hearing->thrown.guard([&] { return hearing->callback(std::string_view(progress, size)); });
     }
   };
 
@@ -1217,6 +1265,19 @@ class Runtime {
     return detail::text_of([&](auto... out) {
       return mr_runtime_serve(handle_.get(), name.data(), name.size(), model.data(), model.size(), &c, progress, data, nullptr,
                               out...);
+    });
+  }
+
+  Result<Text> run_batch(std::string_view requests, std::string_view results, const BatchOptions &options,
+                         mr_batch_callback progress, void *data) const {
+    const mr_request_options each = detail::to_c(options.requests);
+    mr_batch_options c = MR_BATCH_OPTIONS_INIT;
+    c.concurrency = options.concurrency;
+    c.order = static_cast<std::int32_t>(options.order);
+    c.requests = &each;
+    return detail::text_of([&](auto... out) {
+      return mr_runtime_run_batch(handle_.get(), requests.data(), requests.size(), results.data(), results.size(), &c, progress,
+                                  data, nullptr, out...);
     });
   }
 

@@ -4,6 +4,7 @@
 
 mod native;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -62,6 +63,28 @@ fn the_header_compiles_alone_in_every_standard() {
             run(compiler(standard, mode).arg("-fsyntax-only").arg(source("header")));
         }
     }
+}
+
+/// Nothing of the C header is missing; options are initialized by its macros.
+#[test]
+fn every_function_is_used() {
+    let read = |name: &str| std::fs::read_to_string(manifest("../include").join(name)).unwrap();
+    let (c, cpp) = (read("model_runtime.h"), read("model_runtime.hpp"));
+    let word = |c: char| !c.is_ascii_alphanumeric() && c != '_';
+    let used: BTreeSet<&str> = cpp.split(word).collect();
+    let symbols = std::fs::read_to_string(manifest("abi/symbols.txt")).unwrap();
+    let missing: Vec<&str> = symbols
+        .lines()
+        .filter(|symbol| !symbol.ends_with("_options_init") && !used.contains(symbol))
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    // So are its constants.
+    let constants: Vec<&str> = c
+        .lines()
+        .filter_map(|line| line.strip_prefix("#define MR_")?.split(word).next())
+        .filter(|name| !name.starts_with("VERSION_") && !used.contains(format!("MR_{name}").as_str()))
+        .collect();
+    assert!(constants.is_empty(), "{constants:?}");
 }
 
 /// Each mistake that `refused.cpp` can make is an error of the compiler, and without them it has none.

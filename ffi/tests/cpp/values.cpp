@@ -1,7 +1,9 @@
 // Errors with all their fields, results, options that arrive, adapters, sessions, and what needs no runtime at all.
 // Arguments: the repository, a folder to write to.
+#include <algorithm>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <sstream>
 
 #include "check.hpp"
@@ -199,6 +201,55 @@ void sessions(const Models &models, const std::string &scratch) {
   CHECK(choices(GIVEN(runtime.chat(ask))) == first);
 }
 
+std::string read(const std::string &path) {
+  std::ifstream file(path);
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+void batches(const Runtime &runtime, const std::string &scratch) {
+  const std::string requests = scratch + "/requests.jsonl", results = scratch + "/results.jsonl";
+  {
+    std::ofstream file(requests);
+    for (int number = 0; number < 8; number++) {
+      file << R"({"custom_id": "r)" << number << R"(", "method": "POST", "url": "/v1/completions", "body": {"model": ")"
+           << (number == 5 ? "nobody" : "plain") << R"(", "prompt": "Once", "max_tokens": 4, "seed": )" << number << "}}\n";
+    }
+  }
+  // Ended by who hears about it, in either way, it goes on where it was.
+  const auto stopped =
+      runtime.run_batch(requests, results, {}, [](std::string_view) { return static_cast<model_runtime::Flow>(9); });
+  CHECK(stopped.code() == Code::callback && stopped.error().callback_result() == 9);
+  const auto threw = runtime.run_batch(requests, results, {}, [](std::string_view) { throw 3; });
+  CHECK(threw.code() == Code::callback && threw.error().exception());
+  model_runtime::BatchOptions options;
+  options.concurrency = 2;
+  options.order = model_runtime::Order::as_ready;
+  options.requests.principal = "cpp";
+  int heard = 0;
+  const auto summary = GIVEN(runtime.run_batch(requests, results, options, [&](std::string_view progress) {
+    CHECK(contains(progress, "\"waiting\":"));
+    heard++;
+  }));
+  CHECK(heard > 0 && contains(summary, "\"complete\":true"));
+  const std::string written = read(results);
+  for (int number = 0; number < 8; number++) CHECK(contains(written, "\"custom_id\":\"r" + std::to_string(number) + "\""));
+  CHECK(std::count(written.begin(), written.end(), '\n') == 8 && contains(written, "\"code\":\"model_not_found\""));
+  // Nothing is left to do.
+  CHECK(contains(GIVEN(runtime.run_batch(requests, results)), "\"skipped\":8") && read(results) == written);
+  options.concurrency = 5000;
+  CHECK(runtime.run_batch(requests, results, options).code() == Code::invalid_argument);
+  CHECK(runtime.run_batch(scratch + "/none.jsonl", scratch + "/out.jsonl").code() == Code::not_found);
+}
+
+void server_sent_events(const Runtime &runtime) {
+  std::string sent, finished;
+  const auto request = GIVEN(runtime.submit_completion(completion(5), {}, [&](const model_runtime::Event &event) {
+    (event.kind() == model_runtime::EventKind::finished ? finished : sent) += event.stream();
+  }));
+  GIVEN(request.wait());
+  CHECK(sent.rfind("data: {", 0) == 0 && sent.substr(sent.size() - 2) == "\n\n" && finished == model_runtime::stream_done);
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -212,4 +263,6 @@ int main(int argc, char **argv) {
   options(models);
   adapters(runtime, models);
   sessions(models, argv[2]);
+  batches(runtime, argv[2]);
+  server_sent_events(runtime);
 }
