@@ -233,12 +233,12 @@ void batches(const Runtime &runtime, const std::string &scratch) {
   CHECK(heard > 0 && contains(summary, "\"complete\":true"));
   const std::string written = read(results);
   for (int number = 0; number < 8; number++) CHECK(contains(written, "\"custom_id\":\"r" + std::to_string(number) + "\""));
-  CHECK(std::count(written.begin(), written.end(), '\n') == 8 && contains(written, "\"code\":\"model_not_found\""));
+  CHECK(std::count(written.begin(), written.end(), '\n') == 8 && contains(written, "\"status_code\":404"));
   // Nothing is left to do.
   CHECK(contains(GIVEN(runtime.run_batch(requests, results)), "\"skipped\":8") && read(results) == written);
   options.concurrency = 5000;
-  CHECK(runtime.run_batch(requests, results, options).code() == Code::invalid_argument);
-  CHECK(runtime.run_batch(scratch + "/none.jsonl", scratch + "/out.jsonl").code() == Code::not_found);
+  CHECK(runtime.run_batch(requests, results, options).code() == Code::invalid_request);
+  CHECK(runtime.run_batch(scratch + "/none.jsonl", scratch + "/out.jsonl").code() == Code::io);
 }
 
 void server_sent_events(const Runtime &runtime) {
