@@ -16,6 +16,80 @@
  *   mr_runtime_load_adapter. Registered versions, endpoints with several models, updates, retirements, limits and usage
  *   are operations of mr_runtime_manage, JSON in and JSON out.
  *
+ * EXAMPLE: an answer, all at once
+ *   #include <stdio.h>
+ *   #include <string.h>
+ *   #include "model_runtime.h"
+ *
+ *   int main(void) {
+ *     const char *model = "examples/models/stories260K";
+ *     const char *ask = "{\"model\": \"stories\", \"prompt\": \"Once upon a time\", \"max_tokens\": 32}";
+ *     mr_runtime *runtime = NULL;
+ *     mr_text *info = NULL, *answer = NULL;
+ *     mr_error *error = NULL;
+ *     if (mr_runtime_new(NULL, &runtime, &error) ||
+ *         mr_runtime_serve(runtime, "stories", 7, model, strlen(model), NULL, NULL, NULL, NULL, &info, &error) ||
+ *         mr_runtime_complete(runtime, ask, strlen(ask), NULL, &answer, &error))
+ *       fprintf(stderr, "%s\n", mr_error_get_message(error, NULL));
+ *     else
+ *       puts(mr_text_get_data(answer, NULL));
+ *     int failed = error != NULL;
+ *     mr_error_free(error);
+ *     mr_text_free(answer);
+ *     mr_text_free(info);
+ *     mr_runtime_release(runtime);
+ *     return failed;
+ *   }
+ *
+ * EXAMPLE: an answer in pieces, while it is generated
+ *   #include <stdio.h>
+ *   #include <string.h>
+ *   #include "model_runtime.h"
+ *
+ *   mr_status print_stream(const mr_runtime *runtime, const char *ask, mr_error **error) {
+ *     mr_request *request = NULL;
+ *     mr_event *event = NULL;
+ *     mr_status status =
+ *         mr_runtime_submit_completion(runtime, ask, strlen(ask), NULL, NULL, NULL, NULL, &request, error);
+ *     while (status == MR_OK && (status = mr_request_next(request, MR_WAIT_FOREVER, &event, error)) == MR_OK) {
+ *       fputs(mr_event_get_text(event, NULL), stdout);
+ *       fflush(stdout);
+ *       mr_event_free(event);
+ *     }
+ *     mr_request_free(request);
+ *     return status;
+ *   }
+ *
+ * EXAMPLE: the vectors of texts
+ *   #include <stdio.h>
+ *   #include <string.h>
+ *   #include "model_runtime.h"
+ *
+ *   int main(void) {
+ *     const char *model = "examples/models/all-MiniLM-L6-v2/all-MiniLM-L6-v2.gguf";
+ *     const char *ask = "{\"model\": \"minilm\", \"input\": [\"Bread is baked.\", \"The oven is hot.\"]}";
+ *     mr_runtime *runtime = NULL;
+ *     mr_text *info = NULL;
+ *     mr_embeddings *vectors = NULL;
+ *     mr_error *error = NULL;
+ *     size_t rows = 0, dimension = 0;
+ *     if (mr_runtime_new(NULL, &runtime, &error) ||
+ *         mr_runtime_serve(runtime, "minilm", 6, model, strlen(model), NULL, NULL, NULL, NULL, &info, &error) ||
+ *         mr_runtime_submit_embeddings(runtime, ask, strlen(ask), NULL, &vectors, &error) ||
+ *         mr_embeddings_wait(vectors, MR_WAIT_FOREVER, &error)) {
+ *       fprintf(stderr, "%s\n", mr_error_get_message(error, NULL));
+ *     } else {
+ *       const float *values = mr_embeddings_get_values(vectors, &rows, &dimension);
+ *       for (size_t row = 0; row < rows; row++) printf("%zu values from %f on\n", dimension, values[row * dimension]);
+ *     }
+ *     int failed = error != NULL;
+ *     mr_error_free(error);
+ *     mr_embeddings_free(vectors);
+ *     mr_text_free(info);
+ *     mr_runtime_release(runtime);
+ *     return failed;
+ *   }
+ *
  * THREADS
  *   Every function may be called from any thread, and on one handle from many threads at the same time. Freeing may
  *   race with use: a request may be freed while others are in calls on it (they end with MR_E_CANCELLED, later ones
@@ -56,6 +130,15 @@
  *   throw or jump out. Once mr_request_free has returned, the request's callback is not running and never runs again,
  *   and its user_data has been freed; only if mr_request_free is called inside that callback, user_data is freed when
  *   the callback returns. user_data_free runs exactly once for each call that was given it, on any thread.
+ *
+ * FORK AND UNLOADING
+ *   Threads do not survive a fork. In the child, runtimes and what came from them answer MR_E_CONFLICT, freeing them does nothing,
+ *   and no runtime can be made; call _exit or exec there. The parent does not notice. To use the library in both, fork before
+ *   the first runtime. Release every runtime and free every request before dlclose; the memory is unmapped when every thread that
+ *   called the library has ended.
+ *
+ *   Where the process has no memory left, calls that need some are refused with MR_E_INSUFFICIENT_MEMORY, and what runs ends
+ *   properly, from a reserve of address space that the library has for that.
  *
  * VERSIONS
  *   Within one 0.x the interface only grows: a program built against 0.x.y runs with every later
@@ -424,7 +507,8 @@ typedef int32_t mr_status;
 typedef int64_t (*mr_clock_callback)(void *user_data, int32_t which);
 
 /**
- * Frees the host's user_data. It runs exactly once, also when the call that took user_data fails.
+ * Frees the host's user_data. It runs exactly once, also when the call that took user_data fails; only where options have a size
+ * that no release had, nothing in them is looked at.
  */
 typedef void (*mr_user_data_free)(void *user_data);
 
@@ -629,9 +713,10 @@ typedef struct mr_request_options {
    */
   int32_t lifecycle;
   /**
-   * Must be 0.
+   * 1: the answer is wanted at once, as mr_runtime_chat and mr_runtime_complete give it: the submitting functions report only its
+   * end, "stream" in the request is refused, and usage says that nothing was streamed. 0: in pieces.
    */
-  uint32_t reserved2;
+  int32_t whole;
 } mr_request_options;
 
 /**
@@ -1270,7 +1355,7 @@ mr_status mr_runtime_complete(const struct mr_runtime *runtime,
                               struct mr_error **error);
 
 /**
- * Submits a chat request whose answer is read in pieces.
+ * Submits a chat request whose answer is read in pieces, or waited for.
  *
  * @param runtime (in) The runtime; not NULL.
  * @param request_json (in) JSON in the OpenAI shape; unknown fields are refused by name. "stream" may be given or not;
@@ -1303,7 +1388,7 @@ mr_status mr_runtime_submit_chat(const struct mr_runtime *runtime,
                                  struct mr_error **error);
 
 /**
- * Submits a text completion request whose answer is read in pieces.
+ * Submits a text completion request whose answer is read in pieces, or waited for.
  *
  * @param runtime (in) The runtime; not NULL.
  * @param request_json (in) JSON in the OpenAI shape; unknown fields are refused by name. "stream" may be given or not;
@@ -1358,7 +1443,8 @@ mr_status mr_request_next(const struct mr_request *request,
 /**
  * Waits for the end of an answer and gives the whole response, whatever of it was read before.
  *
- * With a callback it waits until the callback has seen the last event.
+ * With a callback it waits until the callback has seen the last event and returned: with timeout_ms 0 it may answer MR_TIMED_OUT
+ * while that is still running.
  *
  * @param request (in) The request; not NULL.
  * @param timeout_ms (in) How long to wait; 0: not at all; MR_WAIT_FOREVER.
@@ -1553,6 +1639,29 @@ mr_status mr_embeddings_wait(const struct mr_embeddings *embeddings,
                              struct mr_error **error);
 
 /**
+ * Tells of the end once, by a callback, so that no thread has to wait for it.
+ *
+ * @param embeddings (in) The handle; not NULL.
+ * @param callback (in) Receives one event on the runtime's dispatch thread, possibly before this function returns:
+ *   MR_EVENT_FINISHED: all vectors are made, and mr_embeddings_wait answers MR_OK at once; or MR_EVENT_FAILED. What it returns is of no
+ *   account. Not NULL.
+ * @param user_data (in) The first argument of callback.
+ * @param user_data_free (in) Frees user_data once: after the event, when the handle is freed, or before this function returns if
+ *   that fails. NULL: nobody does.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_CONFLICT: the handle has a callback already; MR_E_SHUTTING_DOWN.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+mr_status mr_embeddings_notify(const struct mr_embeddings *embeddings,
+                               mr_event_callback callback,
+                               void *user_data,
+                               mr_user_data_free user_data_free,
+                               struct mr_error **error);
+
+/**
  * All vectors in one block, row by row, in the order of the texts: rows * dimension floats.
  *
  * @param embeddings (in) The handle, or NULL.
@@ -1664,11 +1773,15 @@ void mr_embeddings_cancel(const struct mr_embeddings *embeddings);
 /**
  * Frees the handle and the vectors in it; what is not done is cancelled first.
  *
+ * With a callback: the callback has returned and never runs again, and its user_data was freed; inside that callback, user_data is
+ * freed when it returns.
+ *
  * @param embeddings (in) The handle, given up; NULL, and one that was freed before, do nothing.
  *
  * Thread safety: any thread. Calls of other threads on the handle that are under way end with MR_E_CANCELLED, later ones
  *   with MR_E_INVALID_ARGUMENT. Nobody may read the values afterwards.
- * Blocking: never. The last handle of a released runtime waits for the runtime's threads, for about one batch.
+ * Blocking: while its callback runs on another thread. The last handle of a released runtime also waits for the runtime's threads,
+ *   for about one batch.
  * @since 0.1
  */
 void mr_embeddings_free(struct mr_embeddings *embeddings);

@@ -101,7 +101,7 @@ fn serve_while(
         }
         ControlFlow::Continue(())
     });
-    let served = runtime.serve("victim", &path, options).map(|_| ());
+    let served = runtime.serve("victim", path.as_path(), options).map(|_| ());
     (served, calls.load(Ordering::SeqCst))
 }
 
