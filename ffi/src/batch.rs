@@ -103,7 +103,10 @@ pub unsafe extern "C" fn mr_runtime_run_batch(
         if let Some(progress) = progress {
             let ended_by = &mut ended_by;
             batch = batch.progress(move |now| {
-                *ended_by = progress.call(&describe(now).to_string());
+                // Whoever has ended it hears no more.
+                if *ended_by == 0 {
+                    *ended_by = progress.call(&describe(now).to_string());
+                }
                 if *ended_by == 0 { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
             });
         }

@@ -68,6 +68,9 @@ pub enum BatchError {
 impl From<BatchError> for Error {
     fn from(error: BatchError) -> Self {
         let kind = match &error {
+            BatchError::File { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                ErrorKind::NotFound
+            }
             BatchError::Read { .. } | BatchError::Write { .. } | BatchError::File { .. } => ErrorKind::Io,
             BatchError::Busy { .. } => ErrorKind::Conflict,
             BatchError::NotResults { .. } | BatchError::Concurrency { .. } => ErrorKind::InvalidRequest,

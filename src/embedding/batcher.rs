@@ -193,6 +193,14 @@ impl Batcher {
         }
     }
 
+    /// Forgets every request: a panic has passed through, and nothing that it may have left half done is kept. What was counted
+    /// stays.
+    pub(crate) fn start_over(&mut self, lost: usize) {
+        let stats =
+            EmbeddingStats { failed: self.stats.failed + lost as u64, waiting_texts: 0, ..self.stats };
+        *self = Self { stats, ..Self::new(self.options.clone()) };
+    }
+
     /// The requests that ended since the last call, in the order in which they did.
     pub(crate) fn take_ended(&mut self) -> Vec<(RequestId, Outcome)> {
         std::mem::take(&mut self.ended)

@@ -103,8 +103,17 @@ impl Worker {
         self.embedder.enter()
     }
 
-    /// Serves until the engine is closed. Parked in the channel while there is nothing to do.
+    /// Serves until the engine is closed. A panic on the way (a defect of ours, or the host's clock) costs the requests that are
+    /// there; those that come after it are served.
     pub(crate) fn run(mut self) {
+        while let Err(panic) = guarded(|| self.serve()) {
+            self.recover(&panic);
+        }
+        // What is still in the channel hears its end when the receiver is dropped.
+    }
+
+    /// Parked in the channel while there is nothing to do.
+    fn serve(&mut self) {
         while !self.shared.door.is_closed() {
             if self.batcher.has_work() {
                 match self.entrance.ask() {
@@ -128,9 +137,24 @@ impl Worker {
                 self.receive(message);
             }
         }
-        self.batcher.end_all(self.shared.clock.monotonic());
+        if self.batcher.has_work() {
+            self.batcher.end_all(self.shared.clock.monotonic());
+        }
         self.settle();
-        // What is still in the channel hears its end when the receiver is dropped.
+    }
+
+    /// Ends every request with an error, and begins anew.
+    fn recover(&mut self, panic: &str) {
+        tracing::error!(%panic, "the engine's thread panicked");
+        let error = Error::new(ErrorKind::Internal, format!("the engine's thread panicked: {panic}"));
+        self.batcher.start_over(self.listeners.len());
+        self.settle();
+        for (_, mut listener) in self.listeners.drain() {
+            let submitted = listener.submitted;
+            // Not the time of now: the clock may be what has panicked.
+            let timings = Timings { submitted, finished: submitted, ..Default::default() };
+            listener.finish(Outcome { result: Err(error.clone()), timings });
+        }
     }
 
     /// Waits for its turn to compute, and hears what is said meanwhile.

@@ -355,6 +355,13 @@ impl Scheduler {
         }
     }
 
+    /// Forgets every sequence and what was cached: a panic has passed through, and nothing that it may have left half done is
+    /// kept. What was counted stays.
+    pub(crate) fn start_over(&mut self, lost: usize) {
+        let stats = EngineStats { failed: self.stats.failed + lost as u64, ..self.stats };
+        *self = Self { stats, ..Self::new(self.options.clone()) };
+    }
+
     /// Ends what was cancelled and what is late.
     pub(super) fn reap(&mut self, now: Duration) {
         for index in (0..self.running.len()).rev() {

@@ -124,8 +124,17 @@ impl Worker {
         self.executor.enter()
     }
 
-    /// Serves until the engine is closed. Parked in the channel while there is nothing to do.
+    /// Serves until the engine is closed. A panic on the way (a defect of ours, or the host's clock) costs the requests that are
+    /// there; those that come after it are served.
     pub(crate) fn run(mut self) {
+        while let Err(panic) = guarded(|| self.serve()) {
+            self.recover(&panic);
+        }
+        // What is still in the channel hears its end when the receiver is dropped.
+    }
+
+    /// Parked in the channel while there is nothing to do.
+    fn serve(&mut self) {
         while !self.shared.door.is_closed() {
             if self.scheduler.has_work() {
                 match self.entrance.ask() {
@@ -148,9 +157,25 @@ impl Worker {
                 self.receive(message);
             }
         }
-        self.scheduler.end_all(self.shared.clock.monotonic(), &shutting_down());
+        if self.scheduler.has_work() {
+            self.scheduler.end_all(self.shared.clock.monotonic(), &shutting_down());
+        }
         self.settle();
-        // What is still in the channel hears its end when the receiver is dropped.
+    }
+
+    /// Ends every request with an error, and begins anew.
+    fn recover(&mut self, panic: &str) {
+        tracing::error!(%panic, "the engine's thread panicked");
+        let error = Error::new(ErrorKind::Internal, format!("the engine's thread panicked: {panic}"));
+        self.scheduler.start_over(self.clients.len());
+        self.judgements.clear();
+        self.settle();
+        for (_, mut client) in self.clients.drain() {
+            let submitted = client.listener.submitted;
+            // Not the time of now: the clock may be what has panicked.
+            let timings = Timings { submitted, finished: submitted, ..Default::default() };
+            client.listener.finish(Outcome { result: Err(error.clone()), timings });
+        }
     }
 
     /// Waits for its turn to compute, and hears what is said meanwhile.

@@ -17,6 +17,7 @@ use crate::lifecycle::{
     Change, Documents, Draft, EventKey, FineTuningListing, LifecycleEvent, ModelCard, Offer, Principal,
     Revision, State, Status, Timeline, Watch, fine_tuning_list, model_card,
 };
+use crate::mailbox::guarded;
 use crate::registry::{DeliveredEvents, Registry, RegistryError, TimelineLog};
 
 /// How often it is looked whether other processes have made revisions.
@@ -140,8 +141,9 @@ impl Retirements {
             match self.delivered.claim(&event.key) {
                 Ok(ours) => {
                     self.told.lock().insert(event.key.clone());
-                    if ours {
-                        listener(&event);
+                    // It is the host's, and so is its panic: the request that came upon the news is answered.
+                    if ours && let Err(panic) = guarded(|| listener(&event)) {
+                        tracing::error!(%panic, "the listener for the lives of models panicked");
                     }
                 }
                 // It is still due: the next request tells it.

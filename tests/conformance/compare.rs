@@ -16,12 +16,14 @@ struct Line {
     results: Vec<Value>,
 }
 
-/// A result without what differs from answer to answer: their names and times, and how far they were when their time was up.
+/// A result without what differs from answer to answer: their names and times, how far they were when they were ended, and how many
+/// entities have not quite gone yet.
 pub(crate) fn comparable(result: &Value) -> Value {
     match result {
         Value::Object(members) => {
-            let late = members.get("code").is_some_and(|code| code == "deadline_exceeded");
-            let varies = |key: &str| ["id", "created"].contains(&key) || late && key == "message";
+            let ended = ["deadline_exceeded", "cancelled"];
+            let ended = members.get("code").is_some_and(|code| ended.iter().any(|ended| code == ended));
+            let varies = |key: &str| ["id", "created", "draining"].contains(&key) || ended && key == "message";
             let kept = members.iter().filter(|(key, _)| !varies(key));
             kept.map(|(key, value)| (key.clone(), comparable(value))).collect()
         }

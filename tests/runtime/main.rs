@@ -10,6 +10,7 @@ mod capacity;
 mod changing_files;
 mod choices;
 mod completions;
+mod damaged_models;
 mod embeddings;
 mod faults;
 mod lifetimes;
@@ -23,6 +24,8 @@ mod speculation;
 mod structured;
 mod versions;
 
+#[path = "../common/mutations.rs"]
+mod mutations;
 #[path = "../common/schemas.rs"]
 mod schemas;
 

@@ -16,6 +16,80 @@
  *   mr_runtime_load_adapter. Registered versions, endpoints with several models, updates, retirements, limits and usage
  *   are operations of mr_runtime_manage, JSON in and JSON out.
  *
+ * EXAMPLE: an answer, all at once
+ *   #include <stdio.h>
+ *   #include <string.h>
+ *   #include "model_runtime.h"
+ *
+ *   int main(void) {
+ *     const char *model = "examples/models/stories260K";
+ *     const char *ask = "{\"model\": \"stories\", \"prompt\": \"Once upon a time\", \"max_tokens\": 32}";
+ *     mr_runtime *runtime = NULL;
+ *     mr_text *info = NULL, *answer = NULL;
+ *     mr_error *error = NULL;
+ *     if (mr_runtime_new(NULL, &runtime, &error) ||
+ *         mr_runtime_serve(runtime, "stories", 7, model, strlen(model), NULL, NULL, NULL, NULL, &info, &error) ||
+ *         mr_runtime_complete(runtime, ask, strlen(ask), NULL, &answer, &error))
+ *       fprintf(stderr, "%s\n", mr_error_get_message(error, NULL));
+ *     else
+ *       puts(mr_text_get_data(answer, NULL));
+ *     int failed = error != NULL;
+ *     mr_error_free(error);
+ *     mr_text_free(answer);
+ *     mr_text_free(info);
+ *     mr_runtime_release(runtime);
+ *     return failed;
+ *   }
+ *
+ * EXAMPLE: an answer in pieces, while it is generated
+ *   #include <stdio.h>
+ *   #include <string.h>
+ *   #include "model_runtime.h"
+ *
+ *   mr_status print_stream(const mr_runtime *runtime, const char *ask, mr_error **error) {
+ *     mr_request *request = NULL;
+ *     mr_event *event = NULL;
+ *     mr_status status =
+ *         mr_runtime_submit_completion(runtime, ask, strlen(ask), NULL, NULL, NULL, NULL, &request, error);
+ *     while (status == MR_OK && (status = mr_request_next(request, MR_WAIT_FOREVER, &event, error)) == MR_OK) {
+ *       fputs(mr_event_get_text(event, NULL), stdout);
+ *       fflush(stdout);
+ *       mr_event_free(event);
+ *     }
+ *     mr_request_free(request);
+ *     return status;
+ *   }
+ *
+ * EXAMPLE: the vectors of texts
+ *   #include <stdio.h>
+ *   #include <string.h>
+ *   #include "model_runtime.h"
+ *
+ *   int main(void) {
+ *     const char *model = "examples/models/all-MiniLM-L6-v2/all-MiniLM-L6-v2.gguf";
+ *     const char *ask = "{\"model\": \"minilm\", \"input\": [\"Bread is baked.\", \"The oven is hot.\"]}";
+ *     mr_runtime *runtime = NULL;
+ *     mr_text *info = NULL;
+ *     mr_embeddings *vectors = NULL;
+ *     mr_error *error = NULL;
+ *     size_t rows = 0, dimension = 0;
+ *     if (mr_runtime_new(NULL, &runtime, &error) ||
+ *         mr_runtime_serve(runtime, "minilm", 6, model, strlen(model), NULL, NULL, NULL, NULL, &info, &error) ||
+ *         mr_runtime_submit_embeddings(runtime, ask, strlen(ask), NULL, &vectors, &error) ||
+ *         mr_embeddings_wait(vectors, MR_WAIT_FOREVER, &error)) {
+ *       fprintf(stderr, "%s\n", mr_error_get_message(error, NULL));
+ *     } else {
+ *       const float *values = mr_embeddings_get_values(vectors, &rows, &dimension);
+ *       for (size_t row = 0; row < rows; row++) printf("%zu values from %f on\n", dimension, values[row * dimension]);
+ *     }
+ *     int failed = error != NULL;
+ *     mr_error_free(error);
+ *     mr_embeddings_free(vectors);
+ *     mr_text_free(info);
+ *     mr_runtime_release(runtime);
+ *     return failed;
+ *   }
+ *
  * THREADS
  *   Every function may be called from any thread, and on one handle from many threads at the same time. Freeing may
  *   race with use: a request may be freed while others are in calls on it (they end with MR_E_CANCELLED, later ones
@@ -57,6 +131,15 @@
  *   and its user_data has been freed; only if mr_request_free is called inside that callback, user_data is freed when
  *   the callback returns. user_data_free runs exactly once for each call that was given it, on any thread.
  *
+ * FORK AND UNLOADING
+ *   Threads do not survive a fork. In the child, runtimes and what came from them answer MR_E_CONFLICT, freeing them does nothing,
+ *   and no runtime can be made; call _exit or exec there. The parent does not notice. To use the library in both, fork before
+ *   the first runtime. Release every runtime and free every request before dlclose; the memory is unmapped when every thread that
+ *   called the library has ended.
+ *
+ *   Where the process has no memory left, calls that need some are refused with MR_E_INSUFFICIENT_MEMORY, and what runs ends
+ *   properly, from a reserve of address space that the library has for that.
+ *
  * VERSIONS
  *   Within one 0.x the interface only grows: a program built against 0.x.y runs with every later
  *   libmodel_runtime.so.0.x. Codes, kinds and option fields may be added. mr_abi_version() == MR_ABI_VERSION tells
@@ -82,6 +165,11 @@
   MR_BACKEND_DEFAULT, 0, MR_COMPUTE_DEFAULT, MR_CACHE_TYPE_DEFAULT, MR_QUANTIZE_NONE, 0, NULL, 0}
 /** The defaults of mr_request_options. */
 #define MR_REQUEST_OPTIONS_INIT {sizeof(mr_request_options), 0, 0, 0, NULL, 0, NULL, 0, 0, 0}
+/** The defaults of mr_batch_options. */
+#define MR_BATCH_OPTIONS_INIT {sizeof(mr_batch_options), 0, MR_ORDER_OF_REQUESTS, NULL}
+
+/** The end of an answer among server-sent events; see mr_event_get_stream. */
+#define MR_EVENT_STREAM_DONE "data: [DONE]\n\n"
 
 
 /**
@@ -364,6 +452,16 @@
 #define MR_NORMALIZE_L2 1
 
 /**
+ * Results are written in the order of the requests.
+ */
+#define MR_ORDER_OF_REQUESTS 0
+
+/**
+ * Each result is written when it is ready.
+ */
+#define MR_ORDER_AS_READY 1
+
+/**
  * The vectors of a request, made or being made: owned by the caller, freed with mr_embeddings_free, which cancels what
  * is not done. A number in disguise: one that was freed is recognised, and nothing is ever read through it.
  */
@@ -409,7 +507,8 @@ typedef int32_t mr_status;
 typedef int64_t (*mr_clock_callback)(void *user_data, int32_t which);
 
 /**
- * Frees the host's user_data. It runs exactly once, also when the call that took user_data fails.
+ * Frees the host's user_data. It runs exactly once, also when the call that took user_data fails; only where options have a size
+ * that no release had, nothing in them is looked at.
  */
 typedef void (*mr_user_data_free)(void *user_data);
 
@@ -614,10 +713,33 @@ typedef struct mr_request_options {
    */
   int32_t lifecycle;
   /**
-   * Must be 0.
+   * 1: the answer is wanted at once, as mr_runtime_chat and mr_runtime_complete give it: the submitting functions report only its
+   * end, "stream" in the request is refused, and usage says that nothing was streamed. 0: in pieces.
    */
-  uint32_t reserved2;
+  int32_t whole;
 } mr_request_options;
+
+/**
+ * Options of a run of many requests. Begin with MR_BATCH_OPTIONS_INIT or mr_batch_options_init; zero is the default.
+ */
+typedef struct mr_batch_options {
+  /**
+   * sizeof(mr_batch_options), set by the initializers.
+   */
+  size_t struct_size;
+  /**
+   * The most requests at once, at most 1024; 0: 64.
+   */
+  uint32_t concurrency;
+  /**
+   * MR_ORDER_...: in which order results are written.
+   */
+  int32_t order;
+  /**
+   * Options of each request; NULL: the defaults.
+   */
+  const struct mr_request_options *requests;
+} mr_batch_options;
 
 /**
  * Receives the progress of a load: what is being read (MR_PHASE_...), bytes done and bytes in all. It runs on the
@@ -638,6 +760,15 @@ typedef int32_t (*mr_progress_callback)(void *user_data,
  * any more.
  */
 typedef int32_t (*mr_event_callback)(void *user_data, const struct mr_event *event);
+
+/**
+ * Hears how far a run of many requests is: JSON, lent until it returns, with read, skipped, done, failed, running, waiting,
+ * prompt_tokens, completion_tokens, bytes_read and bytes_total (null where it is not known). It runs on the thread that called
+ * mr_runtime_run_batch, before that returns.
+ *
+ * It returns 0 to go on; anything else ends the run, and what was written stays.
+ */
+typedef int32_t (*mr_batch_callback)(void *user_data, const char *progress, size_t progress_len);
 
 #ifdef __cplusplus
 extern "C" {
@@ -843,6 +974,22 @@ const char *mr_event_get_text(const struct mr_event *event,
 const char *mr_event_get_json(const struct mr_event *event, size_t *len);
 
 /**
+ * The event as server-sent events, for hosts that offer over HTTP what the library answers: "data: ", a chunk in the OpenAI
+ * shape and an empty line, for each chunk; MR_EVENT_STREAM_DONE for MR_EVENT_FINISHED; the error in the OpenAI shape for
+ * MR_EVENT_FAILED, behind which no MR_EVENT_STREAM_DONE comes. Who reads with mr_request_next sends MR_EVENT_STREAM_DONE for MR_DONE.
+ *
+ * @param event (in) The event, or NULL.
+ * @param len (out) Receives the number of bytes without the NUL; NULL if it is not wanted.
+ * @return UTF-8 with a NUL behind it, valid as long as the event; NULL if event is NULL.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+const char *mr_event_get_stream(const struct mr_event *event,
+                                size_t *len);
+
+/**
  * Why the request failed, for MR_EVENT_FAILED.
  *
  * @param event (in) The event, or NULL.
@@ -903,6 +1050,19 @@ mr_status mr_serve_options_init(struct mr_serve_options *options, size_t struct_
  * @since 0.1
  */
 mr_status mr_request_options_init(struct mr_request_options *options, size_t struct_size);
+
+/**
+ * Sets every option of a run to its default.
+ *
+ * @param options (out) The struct to fill; not NULL.
+ * @param struct_size (in) sizeof *options.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT if options is NULL or no release had a struct of this size.
+ *
+ * Thread safety: any thread.
+ * Blocking: never.
+ * @since 0.1
+ */
+mr_status mr_batch_options_init(struct mr_batch_options *options, size_t struct_size);
 
 /**
  * Makes a runtime that serves nothing yet.
@@ -1195,7 +1355,7 @@ mr_status mr_runtime_complete(const struct mr_runtime *runtime,
                               struct mr_error **error);
 
 /**
- * Submits a chat request whose answer is read in pieces.
+ * Submits a chat request whose answer is read in pieces, or waited for.
  *
  * @param runtime (in) The runtime; not NULL.
  * @param request_json (in) JSON in the OpenAI shape; unknown fields are refused by name. "stream" may be given or not;
@@ -1228,7 +1388,7 @@ mr_status mr_runtime_submit_chat(const struct mr_runtime *runtime,
                                  struct mr_error **error);
 
 /**
- * Submits a text completion request whose answer is read in pieces.
+ * Submits a text completion request whose answer is read in pieces, or waited for.
  *
  * @param runtime (in) The runtime; not NULL.
  * @param request_json (in) JSON in the OpenAI shape; unknown fields are refused by name. "stream" may be given or not;
@@ -1283,7 +1443,8 @@ mr_status mr_request_next(const struct mr_request *request,
 /**
  * Waits for the end of an answer and gives the whole response, whatever of it was read before.
  *
- * With a callback it waits until the callback has seen the last event.
+ * With a callback it waits until the callback has seen the last event and returned: with timeout_ms 0 it may answer MR_TIMED_OUT
+ * while that is still running.
  *
  * @param request (in) The request; not NULL.
  * @param timeout_ms (in) How long to wait; 0: not at all; MR_WAIT_FOREVER.
@@ -1478,6 +1639,29 @@ mr_status mr_embeddings_wait(const struct mr_embeddings *embeddings,
                              struct mr_error **error);
 
 /**
+ * Tells of the end once, by a callback, so that no thread has to wait for it.
+ *
+ * @param embeddings (in) The handle; not NULL.
+ * @param callback (in) Receives one event on the runtime's dispatch thread, possibly before this function returns:
+ *   MR_EVENT_FINISHED: all vectors are made, and mr_embeddings_wait answers MR_OK at once; or MR_EVENT_FAILED. What it returns is of no
+ *   account. Not NULL.
+ * @param user_data (in) The first argument of callback.
+ * @param user_data_free (in) Frees user_data once: after the event, when the handle is freed, or before this function returns if
+ *   that fails. NULL: nobody does.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_CONFLICT: the handle has a callback already; MR_E_SHUTTING_DOWN.
+ *
+ * Thread safety: any thread, concurrently.
+ * Blocking: never.
+ * @since 0.1
+ */
+mr_status mr_embeddings_notify(const struct mr_embeddings *embeddings,
+                               mr_event_callback callback,
+                               void *user_data,
+                               mr_user_data_free user_data_free,
+                               struct mr_error **error);
+
+/**
  * All vectors in one block, row by row, in the order of the texts: rows * dimension floats.
  *
  * @param embeddings (in) The handle, or NULL.
@@ -1589,14 +1773,54 @@ void mr_embeddings_cancel(const struct mr_embeddings *embeddings);
 /**
  * Frees the handle and the vectors in it; what is not done is cancelled first.
  *
+ * With a callback: the callback has returned and never runs again, and its user_data was freed; inside that callback, user_data is
+ * freed when it returns.
+ *
  * @param embeddings (in) The handle, given up; NULL, and one that was freed before, do nothing.
  *
  * Thread safety: any thread. Calls of other threads on the handle that are under way end with MR_E_CANCELLED, later ones
  *   with MR_E_INVALID_ARGUMENT. Nobody may read the values afterwards.
- * Blocking: never. The last handle of a released runtime waits for the runtime's threads, for about one batch.
+ * Blocking: while its callback runs on another thread. The last handle of a released runtime also waits for the runtime's threads,
+ *   for about one batch.
  * @since 0.1
  */
 void mr_embeddings_free(struct mr_embeddings *embeddings);
+
+/**
+ * Answers a file of requests, one in each line in the shape of the OpenAI batch API (chat, completions and embeddings, mixed), and
+ * writes a result for each into another file. A request that fails has its error in its result. A run that was ended, in
+ * whatever way, goes on where it was when it is run again with the same files.
+ *
+ * @param runtime (in) The runtime; not NULL.
+ * @param requests (in) The file of requests.
+ * @param requests_len (in) Bytes in requests.
+ * @param results (in) The file of results; made if it is not there, continued if it is.
+ * @param results_len (in) Bytes in results.
+ * @param options (in) NULL: the defaults.
+ * @param progress (in) Hears how far the run is, on this thread; non-zero ends it. NULL: nobody.
+ * @param user_data (in) The first argument of progress.
+ * @param user_data_free (in) Frees user_data before this function returns, also on failure; NULL: nobody does.
+ * @param summary (out) Receives owned JSON, freed with mr_text_free: what progress hears, and complete, which is true when every
+ *   request has its result.
+ * @param error (out) Receives an owned error on failure; NULL if it is not wanted.
+ * @return MR_OK; MR_E_INVALID_ARGUMENT; MR_E_INVALID_REQUEST: results of other requests; MR_E_NOT_FOUND or MR_E_IO: files that
+ *   cannot be read or written; MR_E_CALLBACK: progress ended it; MR_E_SHUTTING_DOWN; MR_E_INSUFFICIENT_MEMORY.
+ *
+ * Thread safety: any thread, concurrently, with other files.
+ * Blocking: until every request has its result.
+ * @since 0.1
+ */
+mr_status mr_runtime_run_batch(const struct mr_runtime *runtime,
+                               const char *requests,
+                               size_t requests_len,
+                               const char *results,
+                               size_t results_len,
+                               const struct mr_batch_options *options,
+                               mr_batch_callback progress,
+                               void *user_data,
+                               mr_user_data_free user_data_free,
+                               struct mr_text **summary,
+                               struct mr_error **error);
 
 #ifdef __cplusplus
 }  // extern "C"

@@ -58,7 +58,9 @@ int main(int argc, char **argv) {
   mr_batch_options options = MR_BATCH_OPTIONS_INIT;
   options.concurrency = 2;
   mr_error *ended = NULL;
-  CHECK(mr_runtime_run_batch(runtime, TEXT(requests), TEXT(results), &options, hear, &heard, over, &summary, &ended) == MR_E_CALLBACK);
+  mr_status status = mr_runtime_run_batch(runtime, TEXT(requests), TEXT(results), &options, hear, &heard, over, &summary, &ended);
+  if (status != MR_E_CALLBACK) fprintf(stderr, "%d: %s\n", (int)status, mr_error_get_message(ended, NULL));
+  CHECK(status == MR_E_CALLBACK);
   CHECK(mr_error_get_callback_result(ended) == 42 && heard.calls == 3 && heard.freed == 1 && summary == NULL);
   mr_error_free(ended);
   int before = lines();

@@ -55,7 +55,7 @@ FIELD(mr_request_options, principal_len, 32);
 FIELD(mr_request_options, entity, 40);
 FIELD(mr_request_options, entity_len, 48);
 FIELD(mr_request_options, lifecycle, 56);
-FIELD(mr_request_options, reserved2, 60);
+FIELD(mr_request_options, whole, 60);
 
 #if MR_VERSION_NUMBER != MR_VERSION_MAJOR * 1000000 + MR_VERSION_MINOR * 1000 + MR_VERSION_PATCH
 #error "the version's number is not made of its parts"

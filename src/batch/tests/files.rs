@@ -111,7 +111,7 @@ fn without_requests_no_file_of_results_is_made() {
     let files = Files::new("");
     fs::remove_file(&files.input).unwrap();
     let error = files.run(BatchOrder::InOrder).unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::Io);
+    assert_eq!(error.kind(), ErrorKind::NotFound);
     assert!(error.message().contains("requests.jsonl"), "{error}");
     assert!(!files.output.exists());
     let missing = files.input.join("nowhere").join("results.jsonl");

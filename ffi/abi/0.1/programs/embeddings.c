@@ -139,6 +139,82 @@ static void refusals(const mr_runtime *runtime) {
   mr_embeddings_free(embeddings);
 }
 
+/* Who waits without a thread: told once, of a good end and of a bad one. */
+typedef struct {
+  pthread_mutex_t mutex;
+  pthread_cond_t changed;
+  int finished, failed, freed;
+  mr_embeddings *free_inside;
+} told;
+
+static int32_t hear(void *user_data, const mr_event *event) {
+  told *self = user_data;
+  pthread_mutex_lock(&self->mutex);
+  if (mr_event_get_kind(event) == MR_EVENT_FINISHED) self->finished++;
+  if (mr_event_get_kind(event) == MR_EVENT_FAILED) {
+    CHECK(mr_error_get_code(mr_event_get_error(event)) == MR_E_CANCELLED);
+    self->failed++;
+  }
+  pthread_mutex_unlock(&self->mutex);
+  mr_embeddings_free(self->free_inside);
+  return 1;
+}
+
+static void over(void *user_data) {
+  told *self = user_data;
+  pthread_mutex_lock(&self->mutex);
+  self->freed++;
+  pthread_cond_broadcast(&self->changed);
+  pthread_mutex_unlock(&self->mutex);
+}
+
+static void wait_until_freed(told *self) {
+  pthread_mutex_lock(&self->mutex);
+  while (self->freed == 0) pthread_cond_wait(&self->changed, &self->mutex);
+  pthread_mutex_unlock(&self->mutex);
+}
+
+static void notified(const mr_runtime *runtime) {
+  told self = {.finished = 0};
+  CHECK(pthread_mutex_init(&self.mutex, NULL) == 0 && pthread_cond_init(&self.changed, NULL) == 0);
+  for (int inside = 0; inside < 2; inside++) {
+    for (int made = 0; made < 2; made++) {
+      mr_embeddings *embeddings = submit(runtime, INPUT("bge", ""));
+      self.finished = self.failed = self.freed = 0;
+      self.free_inside = inside ? embeddings : NULL;
+      if (made) EXPECT(MR_OK, mr_embeddings_wait(embeddings, MR_WAIT_FOREVER, &error));
+      EXPECT(MR_OK, mr_embeddings_notify(embeddings, hear, &self, over, &error));
+      wait_until_freed(&self);
+      CHECK(self.finished == 1 && self.failed == 0);
+      if (inside) continue;
+      /* One callback for a handle; whoever cannot be told is freed at once. */
+      EXPECT(MR_E_CONFLICT, mr_embeddings_notify(embeddings, hear, &self, over, &error));
+      CHECK(self.freed == 2);
+      EXPECT(MR_OK, mr_embeddings_wait(embeddings, 0, &error));
+      CHECK(mr_embeddings_get_values(embeddings, NULL, NULL) != NULL);
+      mr_embeddings_free(embeddings);
+    }
+  }
+  self.free_inside = NULL;
+  /* Cancelled or freed at any moment: told at most once, and its data is freed once, before the handle is gone. */
+  for (int round = 0; round < 50; round++) {
+    mr_embeddings *embeddings = submit(runtime, INPUT("gte", ""));
+    self.finished = self.failed = self.freed = 0;
+    EXPECT(MR_OK, mr_embeddings_notify(embeddings, hear, &self, over, &error));
+    if (round % 2) mr_embeddings_cancel(embeddings);
+    if (round % 3) wait_until_freed(&self);
+    mr_embeddings_free(embeddings);
+    CHECK(self.freed == 1 && self.finished + self.failed <= 1);
+  }
+  EXPECT(MR_E_INVALID_ARGUMENT, mr_embeddings_notify(NULL, hear, &self, over, &error));
+  CHECK(self.freed == 2);
+  mr_embeddings *embeddings = submit(runtime, INPUT("gte", ""));
+  EXPECT(MR_E_INVALID_ARGUMENT, mr_embeddings_notify(embeddings, NULL, &self, over, &error));
+  CHECK(self.freed == 3);
+  mr_embeddings_free(embeddings);
+  CHECK(pthread_mutex_destroy(&self.mutex) == 0 && pthread_cond_destroy(&self.changed) == 0);
+}
+
 int main(int count, char **arguments) {
   CHECK(count == 3);
   char path[4096];
@@ -162,6 +238,7 @@ int main(int count, char **arguments) {
   results(runtime);
   refusals(runtime);
   concurrency(runtime);
+  notified(runtime);
 
   /* A handle outlives the runtime's last reference. */
   mr_embeddings *last = submit(runtime, INPUT("gte", ""));

@@ -230,12 +230,82 @@ static void removal(const char *model) {
   mr_runtime_release(runtime);
 }
 
+/* As server-sent events: each chunk is one, and together they are the list. */
+static void server_sent(const mr_runtime *runtime) {
+  mr_request *request = NULL;
+  mr_status status;
+  int events = 0;
+  EXPECT(MR_OK, mr_runtime_submit_chat(runtime, TEXT(CHAT(12)), NULL, NULL, NULL, NULL, &request, &error));
+  do {
+    mr_event *event = NULL;
+    status = mr_request_next(request, MR_WAIT_FOREVER, &event, NULL);
+    if (event != NULL) {
+      size_t len = 0, list = 0;
+      const char *stream = mr_event_get_stream(event, &len), *json = mr_event_get_json(event, &list);
+      CHECK(len > 8 && strncmp(stream, "data: {", 7) == 0 && strcmp(stream + len - 3, "}\n\n") == 0);
+      CHECK(mr_event_get_stream(event, NULL) == stream);
+      /* "data: " and two line ends for each chunk, where the list has a comma or half of its brackets. */
+      size_t chunks = 0;
+      for (const char *at = stream; (at = strstr(at, "data: ")) != NULL; at++) chunks++;
+      CHECK(len == list - 1 + 7 * chunks && strncmp(stream + 6, json + 1, 20) == 0);
+      events++;
+    }
+    mr_event_free(event);
+  } while (status == MR_OK);
+  CHECK(status == MR_DONE && events > 0 && mr_event_get_stream(NULL, NULL) == NULL);
+  CHECK(strcmp(MR_EVENT_STREAM_DONE, "data: [DONE]\n\n") == 0);
+  mr_request_free(request);
+}
+
+static int32_t count_events(void *user_data, const mr_event *event) {
+  int *counted = user_data;
+  counted[mr_event_get_kind(event)]++;
+  if (mr_event_get_kind(event) == MR_EVENT_FINISHED) {
+    CHECK(strcmp(mr_event_get_stream(event, NULL), MR_EVENT_STREAM_DONE) == 0);
+  }
+  return 0;
+}
+
+/* Asked for at once, and still one that can be waited for without a thread, and cancelled. */
+static void whole(const mr_runtime *runtime) {
+  mr_request_options options = MR_REQUEST_OPTIONS_INIT;
+  const char *streaming = "{\"model\":\"plain\",\"prompt\":\"x\",\"stream\":true,\"max_tokens\":2}";
+  options.whole = 1;
+  mr_text *once = NULL, *again = NULL;
+  mr_request *request = NULL;
+  mr_event *event = NULL;
+  int counted[4] = {0};
+  EXPECT(MR_OK, mr_runtime_complete(runtime, TEXT(COMPLETION(12)), NULL, &once, &error));
+  EXPECT(MR_OK, mr_runtime_submit_completion(runtime, TEXT(COMPLETION(12)), &options, count_events, counted, NULL, &request, &error));
+  EXPECT(MR_OK, mr_request_wait(request, MR_WAIT_FOREVER, &again, &error));
+  CHECK(counted[MR_EVENT_CHUNKS] == 0 && counted[MR_EVENT_FINISHED] == 1 && counted[MR_EVENT_FAILED] == 0);
+  CHECK(strcmp(strstr(data(once), "\"choices\""), strstr(data(again), "\"choices\"")) == 0);
+  mr_request_free(request);
+  EXPECT(MR_OK, mr_runtime_submit_completion(runtime, TEXT(COMPLETION(12)), &options, NULL, NULL, NULL, &request, &error));
+  EXPECT(MR_DONE, mr_request_next(request, MR_WAIT_FOREVER, &event, &error));
+  mr_request_free(request);
+  EXPECT(MR_OK, mr_runtime_submit_chat(runtime, TEXT(CHAT(400)), &options, NULL, NULL, NULL, &request, &error));
+  mr_request_cancel(request);
+  mr_error *error = NULL;
+  mr_status status = mr_request_next(request, MR_WAIT_FOREVER, &event, &error);
+  CHECK(status == MR_E_CANCELLED || status == MR_DONE);
+  mr_error_free(error);
+  mr_request_free(request);
+  request = NULL;
+  EXPECT(MR_E_INVALID_REQUEST, mr_runtime_submit_completion(runtime, TEXT(streaming), &options, NULL, NULL, NULL, &request, &error));
+  CHECK(request == NULL && event == NULL);
+  mr_text_free(once);
+  mr_text_free(again);
+}
+
 int main(int argc, char **argv) {
   CHECK(argc >= 2);
   mr_runtime *runtime = serve(argv[1]);
   two_threads(runtime);
   next_then_wait(runtime);
   cancels(runtime);
+  server_sent(runtime);
+  whole(runtime);
   freeing_races_with_use(runtime);
   mr_runtime_release(runtime);
   frees_while_running(argv[1]);
