@@ -32,11 +32,11 @@
 ///   thread waits for, call cancel(). Nothing is stored per thread.
 ///
 /// CALLBACKS
-///   Events, clock and lifecycle callbacks run on threads of the library, progress on the thread that called serve() or
+///   Event, notify, clock and lifecycle callbacks run on threads of the library, progress on the thread that called serve() or
 ///   run_batch(). They may call everything here, except wait() on a request inside its own callback (Code::conflict), and should
-///   return soon. Destroying a request with a callback waits while the callback runs on another thread: do not hold a lock there
-///   that the callback takes. The function object is destroyed once, when it is not needed any more, on any thread. An exception
-///   in it never enters the library: see Callback, ClockCallback and LifecycleCallback.
+///   return soon. Destroying a request or vectors with a callback waits while the callback runs on another thread: do not hold a
+///   lock there that the callback takes. The function object is destroyed once, when it is not needed any more, on any thread. An
+///   exception in it never enters the library: see Callback, ClockCallback, LifecycleCallback and Embeddings::notify.
 ///
 /// TEXT
 ///   Text is UTF-8, requests and answers are JSON of the OpenAI shape. What goes in is copied before a function returns. A
@@ -381,10 +381,24 @@ class Error {
 #endif
 
  private:
+  friend class Embeddings;
   friend class Event;
   friend struct detail::Thrown;
 
   struct Lent {};
+  // One that a callback hears of, which must hear: where there is no memory for the words, by the code alone.
+  static Error heard(const mr_error *error) noexcept {
+    const mr_status status = mr_error_get_code(error);
+#ifndef MODEL_RUNTIME_NO_EXCEPTIONS
+    try {
+#endif
+      return Error(Lent{}, status, error);
+#ifndef MODEL_RUNTIME_NO_EXCEPTIONS
+    } catch (...) {
+      return Error(status, nullptr);
+    }
+#endif
+  }
   // Reads an error that somebody else owns.
   Error(Lent, mr_status status, const mr_error *error)
       : status_(status),
@@ -634,6 +648,10 @@ struct RequestOptions {
   std::optional<std::string> entity = std::nullopt;
   /// Whether the response says what is known about the life of the model ("x_lifecycle").
   bool lifecycle = false;
+  /// Whether the answer is wanted at once, from submit_chat() or submit_completion() as chat() and complete() give it, and yet may
+  /// be waited for a while and cancelled. Nothing is streamed then: a Stream is done and a callback called only when the answer
+  /// ends, usage says so, and "stream": true in the request is refused with Code::invalid_request.
+  bool whole = false;
 };
 
 /// Options of a run of many requests.
@@ -681,6 +699,7 @@ inline mr_request_options to_c(const RequestOptions &options) noexcept {
   set(c.principal, c.principal_len, options.principal);
   set(c.entity, c.entity_len, options.entity);
   c.lifecycle = options.lifecycle ? 1 : 0;
+  c.whole = options.whole ? 1 : 0;
   return c;
 }
 
@@ -814,7 +833,7 @@ class Event {
   struct Lent {};
   // For a callback, which gets it as const and cannot keep it.
   Event(Lent, const mr_event *event) noexcept : handle_(const_cast<mr_event *>(event), {false}) {
-    if (const mr_error *error = mr_event_get_error(event)) error_ = Error(Error::Lent{}, mr_error_get_code(error), error);
+    if (const mr_error *error = mr_event_get_error(event)) error_ = Error::heard(error);
   }
 
   detail::Owned<mr_event, mr_event_free> handle_;
@@ -978,7 +997,8 @@ class Stream : public Request {
   }
 };
 
-/// The vectors of a request, made or being made. Destroying it cancels what is not done.
+/// The vectors of a request, made or being made. Destroying it cancels what is not done; with a callback of notify() it first
+/// waits until that has returned, unless it is destroyed in the callback itself.
 ///
 /// Thread safety: const member functions from any thread, concurrently.
 class Embeddings {
@@ -996,6 +1016,28 @@ class Embeddings {
     const mr_status status = mr_embeddings_wait(handle_.get(), detail::to_c(timeout), &error);
     if (status != MR_OK && status != MR_TIMED_OUT) return Error(status, error);
     return status == MR_OK;
+  }
+  /// Has `function` hear of the end once, so that no thread has to wait for it. Never blocks.
+  ///
+  /// @code
+  ///   embeddings->notify([embeddings](const model_runtime::Result<void> &end) {   // a shared_ptr: they live until then
+  ///     if (end) store(embeddings->values()); else log(end.error());
+  ///   });
+  /// @endcode
+  ///
+  /// @param function Is called with what wait() answers from then on, on the runtime's dispatch thread, possibly before this
+  ///   function returns; never, if the object is destroyed first. It returns nothing, is moved or copied in, and is destroyed
+  ///   once: behind the call, with the object, or before this function returns if that fails. What it throws is dropped, since
+  ///   the end has come and there is nothing left to stop: tell of it in the function. Where there is no memory for the words of
+  ///   an error, it hears its code alone.
+  /// @return Code::conflict: one hears of it already; Code::shutting_down.
+  template <class Function, class = std::enable_if_t<std::is_invocable_v<std::decay_t<Function> &, const Result<void> &>>>
+  Result<void> notify(Function &&function) const {
+    using Hearer = Listener<std::decay_t<Function>>;
+    auto hearer = std::make_unique<Hearer>(std::forward<Function>(function));
+    return detail::done([&](auto error) {
+      return mr_embeddings_notify(handle_.get(), Hearer::hear, hearer.release(), detail::destroy<Hearer>, error);
+    });
   }
 
   /// The number of texts; 0 before wait() has succeeded.
@@ -1041,6 +1083,32 @@ class Embeddings {
   [[nodiscard]] const mr_embeddings *get() const noexcept { return handle_.get(); }
 
  private:
+  // Lives as long as the library may call it.
+  template <class Function>
+  struct Listener {
+    static_assert(std::is_void_v<std::invoke_result_t<Function &, const Result<void> &>>,
+                  "who hears of the end has nothing to answer");
+
+    template <class From>
+    explicit Listener(From &&from) : function(std::forward<From>(from)) {}
+
+    static std::int32_t hear(void *self, const mr_event *event) noexcept {
+      const mr_error *error = mr_event_get_error(event);
+      const Result<void> end = error == nullptr ? Result<void>() : Result<void>(Error::heard(error));
+#ifdef MODEL_RUNTIME_NO_EXCEPTIONS
+      static_cast<Listener *>(self)->function(end);
+#else
+      try {
+        static_cast<Listener *>(self)->function(end);
+      } catch (...) {
+      }
+#endif
+      return static_cast<std::int32_t>(Flow::go_on);
+    }
+
+    Function function;
+  };
+
   struct Block {
     const float *values = nullptr;
     std::size_t rows = 0;

@@ -1,6 +1,9 @@
-// Vectors: read where they lie, waited for, cancelled, and their handles destroyed in every order. Argument: the repository.
+// Vectors: read where they lie, waited for with a thread and without, cancelled, and their handles destroyed in every order.
+// Argument: the repository.
 #include <cmath>
 #include <cstring>
+#include <future>
+#include <new>
 #include <numeric>
 #include <thread>
 #include <vector>
@@ -16,7 +19,24 @@ static_assert(std::ranges::contiguous_range<model_runtime::Span<const float>>);
 using namespace std::chrono_literals;
 using model_runtime::Code;
 using model_runtime::Embeddings;
+using model_runtime::Result;
 using model_runtime::Runtime;
+
+namespace {
+
+// While it is set, other threads than this one have no memory for C++.
+std::atomic<bool> scarce{false};
+thread_local bool spared = false;
+
+}  // namespace
+
+void *operator new(std::size_t size) {
+  void *memory = scarce && !spared ? nullptr : std::malloc(size);
+  if (memory == nullptr) throw std::bad_alloc();
+  return memory;
+}
+void operator delete(void *memory) noexcept { std::free(memory); }
+void operator delete(void *memory, std::size_t) noexcept { std::free(memory); }
 
 namespace {
 
@@ -91,10 +111,15 @@ void the_same_bits(const Runtime &runtime) {
   for (auto &thread : threads) thread.join();
 }
 
+// Work for longer than a test takes.
+std::string many() {
+  std::string request = R"({"model":"gte","input":["x")";
+  for (int text = 0; text < 20000; text++) request += R"(,"a text of some words")";
+  return request + "]}";
+}
+
 void ends_early(const Runtime &runtime) {
-  std::string many = R"({"model":"gte","input":["x")";
-  for (int text = 0; text < 20000; text++) many += R"(,"a text of some words")";
-  many += "]}";
+  const std::string many = ::many();
   Embeddings embeddings = GIVEN(runtime.submit_embeddings(many));
   CHECK(!GIVEN(embeddings.wait_for(0ms)) && !GIVEN(embeddings.wait_for(-1s)));
   CHECK(embeddings.values().empty() && embeddings.row(0).empty() && embeddings.rows() == 0 && embeddings.dimension() == 0);
@@ -115,6 +140,102 @@ void ends_early(const Runtime &runtime) {
   GIVEN(runtime.submit_embeddings(many));
 }
 
+// The end of vectors, for whom a promise is kept: it cannot be copied.
+std::future<Result<void>> end_of(const Embeddings &embeddings) {
+  std::promise<Result<void>> promise;
+  auto end = promise.get_future();
+  GIVEN(embeddings.notify([promise = std::move(promise)](const Result<void> &how) mutable { promise.set_value(how); }));
+  return end;
+}
+
+void notified(const Runtime &runtime) {
+  for (const bool made : {false, true}) {
+    const Embeddings embeddings = GIVEN(runtime.submit_embeddings(input("bge")));
+    if (made) GIVEN(embeddings.wait());
+    GIVEN(end_of(embeddings).get());
+    CHECK(GIVEN(embeddings.wait_for(0ms)) && embeddings.rows() == 3);
+    // One hears of it; the other is destroyed unheard.
+    const auto alive = std::make_shared<int>(0);
+    CHECK(embeddings.notify([alive](const Result<void> &) { CHECK(false); }).code() == Code::conflict);
+    CHECK(alive.use_count() == 1);
+  }
+
+  const Embeddings cancelled = GIVEN(runtime.submit_embeddings(many()));
+  auto future = end_of(cancelled);
+  cancelled.cancel();
+  const auto how = future.get();
+  CHECK(how.code() == Code::cancelled && how.error().message() == cancelled.wait().error().message());
+  CHECK(!how.error().message().empty() && how.error().http_status() == cancelled.wait().error().http_status());
+
+  // Nothing that is thrown goes anywhere, and the thread that it was thrown on goes on.
+  std::promise<void> entered;
+  const Embeddings thrown = GIVEN(runtime.submit_embeddings(input("bge")));
+  GIVEN(thrown.notify([&](const Result<void> &end) {
+    entered.set_value();
+    if (end) throw 7;
+  }));
+  entered.get_future().wait();
+  GIVEN(thrown.wait());
+  GIVEN(end_of(GIVEN(runtime.submit_embeddings(input("gte")))).get());
+
+  Embeddings moved = GIVEN(runtime.submit_embeddings(input("gte")));
+  const Embeddings taken = std::move(moved);
+  const auto alive = std::make_shared<int>(0);
+  CHECK(moved.notify([alive](const Result<void> &) {}).code() == Code::invalid_argument);
+  CHECK(alive.use_count() == 1);
+  GIVEN(end_of(taken).get());
+}
+
+void destroyed_while_somebody_listens(const Runtime &runtime) {
+  // By another thread, at any moment: the function is gone when the destructor returns, and was called once or never.
+  for (int round = 0; round < 40; round++) {
+    const auto calls = std::make_shared<int>(0);
+    {
+      const Embeddings embeddings = GIVEN(runtime.submit_embeddings(input("gte")));
+      GIVEN(embeddings.notify([calls](const Result<void> &) { ++*calls; }));
+      if (round % 2) embeddings.cancel();
+      if (round % 3) (void)embeddings.wait();
+    }
+    CHECK(calls.use_count() == 1 && *calls <= 1);
+  }
+
+  // By the function itself: in the call, and behind it, since it is the last that keeps them.
+  for (const bool in_the_call : {true, false}) {
+    auto gone = std::make_shared<std::promise<void>>();
+    auto waiter = gone->get_future();
+    auto told = std::shared_ptr<void>(nullptr, [gone](void *) { gone->set_value(); });
+    auto embeddings = std::make_shared<Embeddings>(GIVEN(runtime.submit_embeddings(input("bge"))));
+    std::promise<void> ready;
+    GIVEN(embeddings->notify([told, &embeddings, in_the_call, kept = in_the_call ? nullptr : embeddings,
+                              ready = ready.get_future()](const Result<void> &end) {
+      ready.wait();
+      CHECK(end && (kept ? kept : embeddings)->rows() == 3);
+      if (in_the_call) embeddings.reset();
+    }));
+    if (!in_the_call) embeddings.reset();
+    told.reset();
+    ready.set_value();
+    waiter.wait();
+    CHECK(!embeddings);
+  }
+}
+
+// Who waits hears of the end also where there is no memory to say why.
+void notified_without_memory(const Runtime &runtime) {
+  spared = true;
+  std::promise<Code> heard;
+  const Embeddings embeddings = GIVEN(runtime.submit_embeddings(many()));
+  GIVEN(embeddings.notify([&](const Result<void> &end) {
+    CHECK(scarce && end.error().message().empty() && end.error().json().empty());
+    scarce = false;
+    heard.set_value(end.code());
+  }));
+  scarce = true;
+  embeddings.cancel();
+  CHECK(heard.get_future().get() == Code::cancelled);
+  CHECK(!embeddings.wait().error().message().empty());
+}
+
 }  // namespace
 
 int main(int argc, char **argv) {
@@ -129,9 +250,13 @@ int main(int argc, char **argv) {
   answers(*runtime);
   the_same_bits(*runtime);
   ends_early(*runtime);
+  notified(*runtime);
+  destroyed_while_somebody_listens(*runtime);
+  notified_without_memory(*runtime);
   // Vectors outlive their runtime.
   const Embeddings last = GIVEN(runtime->submit_embeddings(input("bge")));
   runtime.reset();
+  GIVEN(end_of(last).get());
   GIVEN(last.wait());
   CHECK(last.rows() == 3);
 }

@@ -31,6 +31,10 @@ void use(Runtime &runtime, Request &request, Stream &stream, Text &text, Embeddi
   for (auto &read : request) (void)read;
 #elif defined(ANSWERS_WITH_A_TRUTH)
   (void)runtime.submit_chat("{}", {}, [](const Event &) { return true; });
+#elif defined(ANSWERS_TO_AN_END)
+  (void)embeddings.notify([](const Result<void> &) { return Flow::stop; });
+#elif defined(HEARS_OF_AN_END_AS_AN_EVENT)
+  (void)embeddings.notify([](const Event &) {});
 #elif defined(MAKES_AN_EVENT_CALLBACK_OF_PROGRESS)
   (void)runtime.submit_chat("{}", {}, [](const Progress &) {});
 #endif

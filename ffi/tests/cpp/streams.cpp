@@ -133,6 +133,34 @@ void ends_early(const Runtime &runtime) {
   CHECK(ends_with(runtime.submit_chat(chat(4), options).value()) == Code::ok);
 }
 
+void wholes(const Runtime &runtime) {
+  const auto choices = [](const model_runtime::Text &response) {
+    return std::string(response.view().substr(response.view().find("\"choices\"")));
+  };
+  model_runtime::RequestOptions whole;
+  whole.whole = true;
+  // The same answer, at once: there is nothing to read before its end.
+  const auto once = runtime.complete(completion(12)).value();
+  auto stream = runtime.submit_completion(completion(12), whole).value();
+  CHECK(text_of(stream).empty() && stream.next_for(0ms)->status == Wait::done);
+  CHECK(choices(stream.wait().value()) == choices(once));
+  std::vector<model_runtime::EventKind> kinds;
+  const auto request = runtime.submit_chat(chat(12), whole, [&](const model_runtime::Event &event) {
+    kinds.push_back(event.kind());
+  });
+  CHECK(choices(request->wait().value()) == choices(runtime.chat(chat(12), whole).value()));
+  CHECK(kinds == std::vector{model_runtime::EventKind::finished});
+
+  stream = runtime.submit_chat(chat(480), whole).value();
+  CHECK(!stream.wait_for(0ms).value());
+  stream.cancel();
+  CHECK(ends_with(stream) == Code::cancelled);
+
+  const auto streaming = R"({"model":"plain","prompt":"x","max_tokens":2,"stream":true})";
+  CHECK(text_of(runtime.submit_completion(streaming).value()).size() > 0);
+  CHECK(runtime.submit_completion(streaming, whole).error().param() == "stream");
+}
+
 void handles_go_in_any_order(const Models &models) {
   std::optional<Runtime> runtime(serving(models));
   Runtime copy(*runtime);
@@ -179,6 +207,7 @@ int main(int argc, char **argv) {
   loops_give_the_whole_answer(runtime);
   waits(runtime);
   ends_early(runtime);
+  wholes(runtime);
   handles_go_in_any_order(models);
   removal(models);
 }

@@ -1,5 +1,7 @@
 // The whole way without exceptions and RTTI: nothing is thrown, and nothing that failed goes unseen. Compiled with
 // -fno-exceptions -fno-rtti. Argument: the repository.
+#include <future>
+
 #include "check.hpp"
 
 #ifndef MODEL_RUNTIME_NO_EXCEPTIONS
@@ -78,7 +80,10 @@ void host(const Models &models) {
   GIVEN(runtime.complete(completion(2)));
   CHECK(asked > 0);
   const auto embeddings = GIVEN(runtime.serve("bge", models.tiny + "bert_bge"));
+  std::promise<Code> ended;
   const auto vectors = GIVEN(runtime.submit_embeddings(R"({"model":"bge","input":"x"})"));
+  GIVEN(vectors.notify([&](const model_runtime::Result<void> &end) { ended.set_value(end.code()); }));
+  CHECK(ended.get_future().get() == Code::ok);
   GIVEN(vectors.wait());
   CHECK(vectors.row(0).size() == 64 && embeddings.size() > 0);
   CHECK(runtime.manage("registry.nothing").code() == Code::not_found);
