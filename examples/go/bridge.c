@@ -27,18 +27,25 @@ static int32_t on_progress(void *user_data, int32_t phase, uint64_t done, uint64
   return mrgoProgress((uintptr_t)user_data, phase, done, total);
 }
 
+static int32_t on_batch(void *user_data, const char *progress, size_t progress_len) {
+  return mrgoBatch((uintptr_t)user_data, (char *)progress, progress_len);
+}
+
 static int32_t on_event(void *user_data, const mr_event *event) {
-  size_t text_len = 0, json_len = 0;
+  size_t text_len = 0, json_len = 0, stream_len = 0;
   const char *text = mr_event_get_text(event, &text_len);
   const char *json = mr_event_get_json(event, &json_len);
+  const char *stream = mr_event_get_stream(event, &stream_len);
   mrgoEvent((uintptr_t)user_data, mr_event_get_kind(event), (char *)text, text_len, (char *)json, json_len,
-            (mr_error *)mr_event_get_error(event));
+            (char *)stream, stream_len, (mr_error *)mr_event_get_error(event));
   return 0;
 }
 
-/* Whoever waits for the whole answer need not be called for its pieces. */
-static int32_t on_end(void *user_data, const mr_event *event) {
-  return mr_event_get_kind(event) == MR_EVENT_CHUNKS ? 0 : on_event(user_data, event);
+/* Either end: mr_embeddings_wait says which. */
+static int32_t on_vectors(void *user_data, const mr_event *event) {
+  (void)event;
+  mrgoVectors((uintptr_t)user_data);
+  return 0;
 }
 
 mr_status mrgo_new(uint64_t memory_budget, const char *database, size_t database_len, const char *catalog,
@@ -105,16 +112,15 @@ static mr_request_options request_options(const mr_request_options *numbers, con
   return options;
 }
 
-mr_status mrgo_submit(int32_t task, int32_t quiet, const mr_runtime *runtime, const char *json, size_t json_len,
+mr_status mrgo_submit(int32_t task, const mr_runtime *runtime, const char *json, size_t json_len,
                       const mr_request_options *numbers, const char *principal, size_t principal_len, const char *entity,
                       size_t entity_len, uintptr_t data, mr_request **request, const char **version, size_t *version_len,
                       mr_error **error) {
   mr_request_options options = request_options(numbers, principal, principal_len, entity, entity_len);
-  mr_event_callback callback = quiet ? on_end : on_event;
   mr_status status =
       task == MRGO_CHAT
-          ? mr_runtime_submit_chat(runtime, json, json_len, &options, callback, as_data(data), free_handle, request, error)
-          : mr_runtime_submit_completion(runtime, json, json_len, &options, callback, as_data(data), free_handle, request,
+          ? mr_runtime_submit_chat(runtime, json, json_len, &options, on_event, as_data(data), free_handle, request, error)
+          : mr_runtime_submit_completion(runtime, json, json_len, &options, on_event, as_data(data), free_handle, request,
                                          error);
   if (status == MR_OK) *version = mr_request_get_version(*request, version_len);
   return status;
@@ -127,9 +133,26 @@ mr_status mrgo_submit_embeddings(const mr_runtime *runtime, const char *json, si
   return mr_runtime_submit_embeddings(runtime, json, json_len, &options, embeddings, error);
 }
 
+mr_status mrgo_embeddings_notify(const mr_embeddings *embeddings, uintptr_t waiter, mr_error **error) {
+  return mr_embeddings_notify(embeddings, on_vectors, as_data(waiter), free_handle, error);
+}
+
 void mrgo_embeddings_rows(const mr_embeddings *embeddings, size_t rows, size_t *tokens, uint8_t *truncated) {
   for (size_t row = 0; row < rows; row++) {
     tokens[row] = mr_embeddings_get_tokens(embeddings, row);
     truncated[row] = mr_embeddings_get_truncated(embeddings, row) == 1;
   }
+}
+
+mr_status mrgo_run_batch(const mr_runtime *runtime, const char *requests, size_t requests_len, const char *results,
+                         size_t results_len, uint32_t concurrency, int32_t order, const mr_request_options *numbers,
+                         const char *principal, size_t principal_len, const char *entity, size_t entity_len,
+                         uintptr_t run, mr_text **summary, mr_error **error) {
+  mr_request_options each = request_options(numbers, principal, principal_len, entity, entity_len);
+  mr_batch_options options = MR_BATCH_OPTIONS_INIT;
+  options.concurrency = concurrency;
+  options.order = order;
+  options.requests = &each;
+  return mr_runtime_run_batch(runtime, requests, requests_len, results, results_len, &options, on_batch, as_data(run),
+                              free_handle, summary, error);
 }

@@ -33,9 +33,9 @@ mr_status mrgo_plan(const mr_runtime *runtime, const char *model, size_t model_l
                     const char *version, size_t version_len, const char *chat_template, size_t chat_template_len,
                     const uint32_t *affinity, size_t affinity_len, mr_text **plan, mr_error **error);
 
-/* task: MRGO_... quiet: pieces are not reported, only the end. principal and entity: NULL for none. data: a handle of Go
-   that hears the events. version belongs to the request. */
-mr_status mrgo_submit(int32_t task, int32_t quiet, const mr_runtime *runtime, const char *json, size_t json_len,
+/* task: MRGO_... principal and entity: NULL for none. data: a handle of Go that hears the events. version belongs to the
+   request. */
+mr_status mrgo_submit(int32_t task, const mr_runtime *runtime, const char *json, size_t json_len,
                       const mr_request_options *numbers, const char *principal, size_t principal_len, const char *entity,
                       size_t entity_len, uintptr_t data, mr_request **request, const char **version, size_t *version_len,
                       mr_error **error);
@@ -43,7 +43,16 @@ mr_status mrgo_submit_embeddings(const mr_runtime *runtime, const char *json, si
                                  const mr_request_options *numbers, const char *principal, size_t principal_len,
                                  const char *entity, size_t entity_len, mr_embeddings **embeddings, mr_error **error);
 
+/* waiter: a handle of Go that is told of the end. */
+mr_status mrgo_embeddings_notify(const mr_embeddings *embeddings, uintptr_t waiter, mr_error **error);
+
 /* tokens and truncated have room for rows numbers. */
 void mrgo_embeddings_rows(const mr_embeddings *embeddings, size_t rows, size_t *tokens, uint8_t *truncated);
+
+/* numbers, principal and entity: of each request. run: a handle of Go that hears the progress. */
+mr_status mrgo_run_batch(const mr_runtime *runtime, const char *requests, size_t requests_len, const char *results,
+                         size_t results_len, uint32_t concurrency, int32_t order, const mr_request_options *numbers,
+                         const char *principal, size_t principal_len, const char *entity, size_t entity_len,
+                         uintptr_t run, mr_text **summary, mr_error **error);
 
 #endif

@@ -39,21 +39,33 @@ func mrgoLifecycle(handle C.uintptr_t, event *C.char, length C.size_t) {
 
 //export mrgoProgress
 func mrgoProgress(handle C.uintptr_t, phase C.int32_t, done, total C.uint64_t) C.int32_t {
-	goOn := cgo.Handle(handle).Value().(*load).report(Progress{Phase(phase), uint64(done), uint64(total)})
+	return answer(cgo.Handle(handle).Value().(*watch[Progress]).report(Progress{Phase(phase), uint64(done), uint64(total)}))
+}
+
+//export mrgoBatch
+func mrgoBatch(handle C.uintptr_t, progress *C.char, length C.size_t) C.int32_t {
+	return answer(cgo.Handle(handle).Value().(*watch[[]byte]).report(copyBytes(progress, length)))
+}
+
+// answer is what tells the library whether to go on.
+func answer(goOn bool) C.int32_t {
 	if goOn {
 		return 0
 	}
 	return 1
 }
 
+//export mrgoVectors
+func mrgoVectors(handle C.uintptr_t) { close(cgo.Handle(handle).Value().(chan struct{})) }
+
 // The texts and the error are lent.
 //
 //export mrgoEvent
-func mrgoEvent(handle C.uintptr_t, kind C.int32_t, text *C.char, textLen C.size_t, json *C.char, jsonLen C.size_t, failure *C.mr_error) {
+func mrgoEvent(handle C.uintptr_t, kind C.int32_t, text *C.char, textLen C.size_t, json *C.char, jsonLen C.size_t, stream *C.char, streamLen C.size_t, failure *C.mr_error) {
 	r := cgo.Handle(handle).Value().(*request)
 	switch kind {
 	case C.MR_EVENT_CHUNKS:
-		r.add(piece{copyString(text, textLen), copyBytes(json, jsonLen)})
+		r.add(piece{copyString(text, textLen), copyBytes(json, jsonLen), copyString(stream, streamLen)})
 	case C.MR_EVENT_FINISHED:
 		r.end(nil)
 	case C.MR_EVENT_FAILED:

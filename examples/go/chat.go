@@ -1,11 +1,7 @@
 package runtime
 
-// #include "bridge.h"
-import "C"
-
 import (
 	"context"
-	"encoding/json"
 	"iter"
 )
 
@@ -72,39 +68,13 @@ func (rt *Runtime) SubmitCompletion(ctx context.Context, request CompletionReque
 	return newStream[CompletionResponse, CompletionChunk](rt.submit(ctx, completionTask, false, text, given))
 }
 
-// whole submits a request and waits for its whole answer. It is a quiet stream and not the library's call for whole
-// answers, because that can be neither cancelled nor waited for without a thread.
+// whole submits a request and waits for its whole answer. It is not the library's call for whole answers, because that can
+// be neither cancelled nor waited for without a thread.
 func (rt *Runtime) whole(ctx context.Context, what task, request []byte, given []RequestOption) ([]byte, error) {
-	if err := rt.refuseStream(what, request); err != nil {
-		return nil, err
-	}
 	r, err := rt.submit(ctx, what, true, request, given)
 	if err != nil {
 		return nil, err
 	}
 	defer r.free()
 	return r.wait()
-}
-
-// refuseStream has the library refuse a request for a whole answer that says "stream": true; a stream's would not be
-// refused for it. The library refuses it before it does anything.
-func (rt *Runtime) refuseStream(what task, request []byte) error {
-	var asked struct {
-		Stream bool `json:"stream"`
-	}
-	if json.Unmarshal(request, &asked) != nil || !asked.Stream {
-		return nil
-	}
-	return rt.use(func(native *C.mr_runtime) error {
-		var answer *C.mr_text
-		var failure *C.mr_error
-		var status C.mr_status
-		if what == chatTask {
-			status = C.mr_runtime_chat(native, byteChars(request), size(request), nil, &answer, &failure)
-		} else {
-			status = C.mr_runtime_complete(native, byteChars(request), size(request), nil, &answer, &failure)
-		}
-		C.mr_text_free(answer)
-		return takeError(status, failure)
-	})
 }

@@ -15,8 +15,8 @@
 //
 // Everything may be called from any goroutine, at the same time. Goroutines that wait for an answer wait at Go channels:
 // one thread of the library hands all events of a runtime over, so a thousand answers that are being made take no
-// thousand threads of the operating system. For vectors at most 32 goroutines of the process wait in the library, the
-// others in Go. Calls that load a model, manage, or save a session keep a thread for as long as they take.
+// thousand threads of the operating system, and a thousand that wait for vectors neither. Calls that load a model, manage,
+// run a batch, or save a session keep a thread for as long as they take.
 //
 // # Contexts
 //

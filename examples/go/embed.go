@@ -6,9 +6,6 @@ import "C"
 import (
 	"context"
 	"encoding/json"
-	"errors"
-	"sync/atomic"
-	"time"
 )
 
 // EmbeddingRequest asks for the vectors of texts. A field at its zero value is left to the library's default. A field
@@ -67,59 +64,38 @@ func (rt *Runtime) Embed(ctx context.Context, request EmbeddingRequest, given ..
 	o := rt.requested(ctx, given)
 	numbers := o.numbers()
 	var native *C.mr_embeddings
+	done := make(chan struct{})
 	err = rt.use(func(runtime *C.mr_runtime) error {
 		var failure *C.mr_error
-		return takeError(C.mrgo_submit_embeddings(runtime, byteChars(text), size(text), &numbers, charsOrNil(o.principal),
-			size(o.principal), charsOrNil(o.entity), size(o.entity), &native, &failure), failure)
-	})
-	if err != nil {
-		return nil, err
-	}
-	if err := waitForVectors(ctx, native); err != nil {
-		C.mr_embeddings_free(native)
-		if errors.Is(err, ErrCancelled) && ctx.Err() != nil {
-			err = contextError(ctx)
+		status := C.mrgo_submit_embeddings(runtime, byteChars(text), size(text), &numbers, charsOrNil(o.principal),
+			size(o.principal), charsOrNil(o.entity), size(o.entity), &native, &failure)
+		if err := takeError(status, failure); err != nil {
+			return err
 		}
+		return takeError(C.mrgo_embeddings_notify(native, newHandle(done), &failure), failure)
+	})
+	if err == nil {
+		err = made(ctx, native, done)
+	}
+	if err != nil {
+		// This cancels what is not done.
+		C.mr_embeddings_free(native)
 		return nil, err
 	}
 	return newEmbeddings(native), nil
 }
 
-// The library tells nobody when vectors are done: a thread has to wait. So that a thousand callers do not take a thousand
-// threads, at most cap(waiters) wait in the library, and as long as there are more, each only for its turn.
-var (
-	waiters = make(chan struct{}, 32)
-	waiting atomic.Int64
-)
-
-const (
-	// A turn while others wait for theirs.
-	shortTurn = 5 * time.Millisecond
-	// A turn otherwise: somebody new waits at most this long for the first one.
-	longTurn = 50 * time.Millisecond
-)
-
-func waitForVectors(ctx context.Context, native *C.mr_embeddings) error {
-	// Ends a turn that runs.
-	unwatch := context.AfterFunc(ctx, func() { C.mr_embeddings_cancel(native) })
-	defer unwatch()
-	waiting.Add(1)
-	defer waiting.Add(-1)
-	for {
+// made waits until the library has closed done, and says whether all vectors are there.
+func made(ctx context.Context, native *C.mr_embeddings, done <-chan struct{}) error {
+	select {
+	case <-done:
+	default:
 		select {
-		case waiters <- struct{}{}:
+		case <-done:
 		case <-ctx.Done():
 			return contextError(ctx)
 		}
-		turn := longTurn
-		if waiting.Load() > int64(cap(waiters)) {
-			turn = shortTurn
-		}
-		var failure *C.mr_error
-		status := C.mr_embeddings_wait(native, C.int64_t(turn.Milliseconds()), &failure)
-		<-waiters
-		if status != C.MR_TIMED_OUT {
-			return takeError(status, failure)
-		}
 	}
+	var failure *C.mr_error
+	return takeError(C.mr_embeddings_wait(native, 0, &failure), failure)
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 	"unsafe"
 )
 
@@ -136,6 +137,33 @@ func TestEmbedIsCancelled(t *testing.T) {
 	if !eventually(func() bool { return must(rt.Stats())(t).Endpoints[0].Embedding.Cancelled == 1 }) {
 		t.Fatal("it is still computed")
 	}
+	settled(t)
+}
+
+func TestVectorsThatAreNotMade(t *testing.T) {
+	rt := serve(t, gteModel)
+	many := make([]string, 5000)
+	for i := range many {
+		many[i] = "bread and rivers"
+	}
+	_, err := rt.Embed(ctx, EmbeddingRequest{Model: "m", Input: many}, WithTimeout(time.Millisecond))
+	if !errors.Is(err, ErrDeadlineExceeded) {
+		t.Fatal(err)
+	}
+	ended := make(chan error)
+	go func() {
+		_, err := rt.Embed(ctx, EmbeddingRequest{Model: "m", Input: many})
+		ended <- err
+	}()
+	for must(rt.Stats())(t).Endpoints[0].Embedding.Batches == 0 {
+	}
+	if err := rt.Remove("m"); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; !errors.Is(err, ErrShuttingDown) {
+		t.Fatal(err)
+	}
+	settled(t)
 }
 
 func TestAThousandWaitForVectorsWithoutAThousandThreads(t *testing.T) {

@@ -38,6 +38,9 @@ type Error struct {
 // Error gives the message behind the code's name.
 func (e *Error) Error() string { return fmt.Sprintf("model runtime: %v: %s", e.Code, e.Message) }
 
+// ServerSent is the error as a server-sent event, which ends an answer that has begun in place of [ServerSentDone].
+func (e *Error) ServerSent() string { return "data: " + string(e.JSON) + "\n\n" }
+
 // Unwrap gives the code, for errors.Is.
 func (e *Error) Unwrap() error { return e.Code }
 

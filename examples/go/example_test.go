@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log"
+	"net/http"
+	"net/http/httptest"
+	"strings"
 
 	runtime "model-runtime.example/go"
 )
@@ -101,6 +105,49 @@ func ExampleRuntime_SubmitCompletion() {
 	}
 	fmt.Println(response.Usage.CompletionTokens, response.Model == stream.Version())
 	// Output: 8 true
+}
+
+// A handler that answers as the hosted API does: what fails before the first token has a status of its own.
+func ExampleEvent_ServerSent() {
+	rt := serving("stories", "../models/stories260K")
+	defer rt.Close()
+	handler := func(w http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		var failure *runtime.Error
+		stream, err := rt.SubmitCompletion(r.Context(), runtime.CompletionRequest{Raw: body})
+		if errors.As(err, &failure) {
+			w.WriteHeader(failure.Status)
+			_, _ = w.Write(failure.JSON)
+		}
+		if err != nil {
+			return
+		}
+		defer stream.Close()
+		w.Header().Set("Content-Type", "text/event-stream")
+		for event, err := range stream.Events() {
+			if errors.As(err, &failure) {
+				_, _ = io.WriteString(w, failure.ServerSent())
+			}
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(w, event.ServerSent())
+			_ = http.NewResponseController(w).Flush()
+		}
+		_, _ = io.WriteString(w, runtime.ServerSentDone)
+	}
+	for _, model := range []string{"stories", "nobody"} {
+		ask := fmt.Sprintf(`{"model": %q, "prompt": "Once", "max_tokens": 8, "stream": true}`, model)
+		answer := httptest.NewRecorder()
+		handler(answer, httptest.NewRequest("POST", "/v1/completions", strings.NewReader(ask)))
+		fmt.Println(answer.Code, strings.HasSuffix(answer.Body.String(), "data: [DONE]\n\n"))
+	}
+	// Output:
+	// 200 true
+	// 404 false
 }
 
 func ExampleError() {

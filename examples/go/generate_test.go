@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
+	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -33,6 +35,77 @@ func TestCompleteWholeAndInPieces(t *testing.T) {
 	}
 	if text.String() != whole.Choices[0].Text || chunked.String() != text.String() {
 		t.Fatalf("in pieces %q and %q, whole %q", text.String(), chunked.String(), whole.Choices[0].Text)
+	}
+}
+
+// The ledger knows which answers were streamed.
+func TestAWholeAnswerIsNotStreamed(t *testing.T) {
+	rt := must(New())(t)
+	defer rt.Close()
+	must(rt.Manage(ctx, "endpoint.serve", map[string]any{
+		"name": "m", "offering": "pay_per_token", "entities": []any{map[string]any{"model": storiesModel}},
+	}))(t)
+	must(rt.Complete(ctx, short(1)))(t)
+	must(read(must(rt.SubmitCompletion(ctx, short(1)))(t)))(t)
+	must(rt.Manage(ctx, "usage.flush", nil))(t)
+	var page struct {
+		Records []struct {
+			Streamed *bool `json:"request_streaming"`
+		} `json:"records"`
+	}
+	said := must(rt.Manage(ctx, "usage.records", nil))(t)
+	if err := json.Unmarshal(said, &page); err != nil || len(page.Records) != 2 {
+		t.Fatalf("%v: %s", err, said)
+	}
+	counts := make(map[bool]int)
+	for _, record := range page.Records {
+		counts[*record.Streamed]++
+	}
+	if counts[false] != 1 || counts[true] != 1 {
+		t.Fatalf("%s", said)
+	}
+	raw := json.RawMessage(`{"model": "m", "prompt": "Once", "stream": true}`)
+	if _, err := rt.Complete(ctx, CompletionRequest{Raw: raw}); !errors.Is(err, ErrInvalidRequest) || err.(*Error).Param != "stream" {
+		t.Fatal("a whole answer that is to be streamed:", err)
+	}
+}
+
+func TestServerSentEvents(t *testing.T) {
+	rt := serve(t, storiesModel)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		for event, err := range rt.CompleteStream(r.Context(), short(3)) {
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			io.WriteString(w, event.ServerSent())
+		}
+		io.WriteString(w, ServerSentDone)
+	}))
+	defer server.Close()
+	response := must(server.Client().Get(server.URL))(t)
+	defer response.Body.Close()
+	sent := strings.Split(string(must(io.ReadAll(response.Body))(t)), "\n\n")
+	if end := len(sent) - 2; end < 2 || sent[end] != "data: [DONE]" || sent[end+1] != "" {
+		t.Fatalf("%q", sent)
+	}
+	var text strings.Builder
+	for _, data := range sent[:len(sent)-2] {
+		var chunk CompletionChunk
+		if err := json.Unmarshal([]byte(strings.TrimPrefix(data, "data: ")), &chunk); err != nil {
+			t.Fatalf("%q: %v", data, err)
+		}
+		for _, choice := range chunk.Choices {
+			text.WriteString(choice.Text)
+		}
+	}
+	if whole := must(rt.Complete(ctx, short(3)))(t).Choices[0].Text; text.String() != whole {
+		t.Fatalf("sent %q, whole %q", text.String(), whole)
+	}
+	_, err := rt.Complete(ctx, CompletionRequest{Model: "nobody", Prompt: "Once"})
+	var failure *Error
+	if !errors.As(err, &failure) || failure.ServerSent() != "data: "+string(failure.JSON)+"\n\n" || !json.Valid(failure.JSON) {
+		t.Fatal(err)
 	}
 }
 

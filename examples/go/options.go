@@ -76,13 +76,18 @@ func WithTimeout(timeout time.Duration) RequestOption {
 // WithLifecycle asks for what is known about the life of the model, in the field Lifecycle of the response.
 func WithLifecycle() RequestOption { return func(o *requestOptions) { o.lifecycle = true } }
 
-// requested collects the options of a request. A deadline of ctx is the library's too, unless that keeps another time:
-// then a request whose time is up leaves the queue by itself.
-func (rt *Runtime) requested(ctx context.Context, given []RequestOption) requestOptions {
+func collected(given []RequestOption) requestOptions {
 	var o requestOptions
 	for _, option := range given {
 		option(&o)
 	}
+	return o
+}
+
+// requested collects the options of a request. A deadline of ctx is the library's too, unless that keeps another time:
+// then a request whose time is up leaves the queue by itself.
+func (rt *Runtime) requested(ctx context.Context, given []RequestOption) requestOptions {
+	o := collected(given)
 	if deadline, has := ctx.Deadline(); has && !rt.ownClock {
 		left := max(time.Until(deadline), time.Millisecond)
 		if o.timeout <= 0 || left < o.timeout {

@@ -20,8 +20,9 @@ const (
 
 // piece is what an event of the library adds to an answer.
 type piece struct {
-	text string
-	json []byte
+	text   string
+	json   []byte
+	stream string
 }
 
 // request is a running request. The library's one thread for callbacks puts events into its queue and goes on, and
@@ -51,15 +52,15 @@ type request struct {
 	native *C.mr_request
 }
 
-// submit begins a request. A quiet one has no pieces to read, only its end.
-func (rt *Runtime) submit(ctx context.Context, what task, quiet bool, json []byte, given []RequestOption) (*request, error) {
+// submit begins a request. One for a whole answer has no pieces to read, only its end.
+func (rt *Runtime) submit(ctx context.Context, what task, whole bool, json []byte, given []RequestOption) (*request, error) {
 	if ctx.Err() != nil {
 		return nil, contextError(ctx)
 	}
 	o := rt.requested(ctx, given)
-	numbers, silent := o.numbers(), C.int32_t(0)
-	if quiet {
-		silent = 1
+	numbers := o.numbers()
+	if whole {
+		numbers.whole = 1
 	}
 	r := &request{ctx: ctx, news: make(chan struct{}, 1), ended: make(chan struct{})}
 	err := rt.use(func(native *C.mr_runtime) error {
@@ -67,7 +68,7 @@ func (rt *Runtime) submit(ctx context.Context, what task, quiet bool, json []byt
 		var submitted *C.mr_request
 		var version *C.char
 		var length C.size_t
-		status := C.mrgo_submit(C.int32_t(what), silent, native, byteChars(json), size(json), &numbers, charsOrNil(o.principal),
+		status := C.mrgo_submit(C.int32_t(what), native, byteChars(json), size(json), &numbers, charsOrNil(o.principal),
 			size(o.principal), charsOrNil(o.entity), size(o.entity), newHandle(r), &submitted, &version, &length,
 			&failure)
 		if err := takeError(status, failure); err != nil {

@@ -5,7 +5,6 @@ import "C"
 
 import (
 	"context"
-	"errors"
 	"strconv"
 	"unsafe"
 )
@@ -51,74 +50,23 @@ func (rt *Runtime) Serve(ctx context.Context, name, model string, given ...Serve
 	}
 	o := serving(given)
 	numbers := o.numbers()
-	l := &load{reports: make(chan Progress), replies: make(chan struct{}), stopped: make(chan struct{}), stop: ctx.Done()}
 	info := new(EndpointInfo)
-	done := make(chan error, 1)
-	go func() {
-		err := rt.ask(info, func(native *C.mr_runtime, text **C.mr_text, failure **C.mr_error) C.mr_status {
+	hear := func(progress Progress) {
+		if o.progress != nil {
+			o.progress(progress)
+		}
+	}
+	err := watched(ctx, hear, func(w *watch[Progress]) error {
+		return rt.ask(info, func(native *C.mr_runtime, text **C.mr_text, failure **C.mr_error) C.mr_status {
 			return C.mrgo_serve(native, chars(name), size(name), chars(model), size(model), &numbers,
 				charsOrNil(o.version), size(o.version), charsOrNil(o.chatTemplate), size(o.chatTemplate),
-				cores(o.affinity), C.size_t(len(o.affinity)), newHandle(l), text, failure)
+				cores(o.affinity), C.size_t(len(o.affinity)), newHandle(w), text, failure)
 		})
-		done <- err
-	}()
-	// The user's function runs here, on the caller's goroutine: should it panic, then through no frame of the library.
-	finished := false
-	defer func() {
-		if !finished {
-			close(l.stopped)
-			<-done
-		}
-	}()
-	for {
-		select {
-		case progress := <-l.reports:
-			if o.progress != nil {
-				o.progress(progress)
-			}
-			l.replies <- struct{}{}
-		case err := <-done:
-			finished = true
-			if errors.Is(err, ErrCallback) && ctx.Err() != nil {
-				err = contextError(ctx)
-			}
-			if err != nil {
-				return nil, err
-			}
-			return info, nil
-		}
+	})
+	if err != nil {
+		return nil, err
 	}
-}
-
-// load is where the library's thread reports the progress of a load, and learns whether to go on.
-type load struct {
-	reports chan Progress
-	replies chan struct{}
-	// The caller of Serve is gone.
-	stopped chan struct{}
-	// The context's.
-	stop <-chan struct{}
-}
-
-func (l *load) report(progress Progress) (goOn bool) {
-	select {
-	case l.reports <- progress:
-	case <-l.stopped:
-		return false
-	case <-l.stop:
-		return false
-	}
-	select {
-	case <-l.replies:
-	case <-l.stopped:
-		return false
-	}
-	select {
-	case <-l.stop:
-		return false
-	default:
-		return true
-	}
+	return info, nil
 }
 
 // Plan says what serving a model would cost. It reads the headers of the files only. It fails as [Runtime.Serve] does;

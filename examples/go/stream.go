@@ -19,7 +19,17 @@ type Event[Chunk any] struct {
 	Text string
 	// Raw is the chunks in the OpenAI shape, as a JSON list.
 	Raw json.RawMessage
+
+	stream string
 }
+
+// ServerSent is the event as server-sent events, which a handler of HTTP writes as it is: "data: ", a chunk in the OpenAI
+// shape and an empty line, for each chunk. Behind the last event goes [ServerSentDone], behind a failure
+// [Error.ServerSent] instead.
+func (e Event[Chunk]) ServerSent() string { return e.stream }
+
+// ServerSentDone ends a complete answer among server-sent events: see [Event.ServerSent].
+const ServerSentDone = C.MR_EVENT_STREAM_DONE
 
 // Chunks reads Raw. Who needs the text alone does not pay for it.
 func (e Event[Chunk]) Chunks() ([]Chunk, error) {
@@ -59,7 +69,7 @@ func (s *Stream[Response, Chunk]) Version() string { return s.request.version }
 func (s *Stream[Response, Chunk]) Next() (Event[Chunk], error) {
 	defer stdruntime.KeepAlive(s)
 	p, err := s.request.next()
-	return Event[Chunk]{Text: p.text, Raw: p.json}, err
+	return Event[Chunk]{Text: p.text, Raw: p.json, stream: p.stream}, err
 }
 
 // Events is the rest of the stream for a range loop. A failure is its last element. Breaking out leaves the stream as it
