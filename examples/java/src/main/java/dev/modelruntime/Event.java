@@ -13,8 +13,8 @@ public record Event(String text, String json) {
     public static final String SERVER_SENT_DONE = "data: [DONE]\n\n";
 
     /**
-     * The event as server-sent events, for hosts that offer answers over HTTP: {@code data: }, a chunk in the OpenAI shape and an empty
-     * line, for each chunk. When the answer is complete, {@link #SERVER_SENT_DONE} is sent; when it has failed,
+     * The event as server-sent events, for hosts that offer answers over HTTP: {@code data: }, a chunk in the OpenAI shape and an
+     * empty line, for each chunk. When the answer is complete, {@link #SERVER_SENT_DONE} is sent; when it has failed,
      * {@link ModelRuntimeException#serverSent()} and nothing more. Made from {@link #json} when it is asked for.
      *
      * @return text to be sent as UTF-8

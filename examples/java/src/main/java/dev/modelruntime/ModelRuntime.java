@@ -337,8 +337,8 @@ public final class ModelRuntime implements AutoCloseable {
     }
 
     /**
-     * Answers a file of requests, one in each line in the shape of the OpenAI batch API (chat, completions and embeddings, mixed), and
-     * writes a result for each into another file. A request that fails has its error in its result. A run that was ended, in
+     * Answers a file of requests, one in each line in the shape of the OpenAI batch API (chat, completions and embeddings, mixed),
+     * and writes a result for each into another file. A request that fails has its error in its result. A run that was ended, in
      * whatever way, goes on where it was when it is run again with the same files.
      *
      * @param requests the file of requests
@@ -360,8 +360,8 @@ public final class ModelRuntime implements AutoCloseable {
      * @param listener hears how far the run is, on the calling thread (for a virtual one, on a platform thread of this package);
      *     what it throws ends the run and is thrown here
      * @return a JSON object: what the listener hears, and {@code complete}, true when every request has its result
-     * @throws InterruptedException if the thread is interrupted. That is noticed when the next result is written; then nothing new is
-     *     begun, and what runs is answered
+     * @throws InterruptedException if the thread is interrupted. That is noticed when the next result is written; then nothing new
+     *     is begun, and what runs is answered
      * @throws ModelRuntimeException if the files cannot be read or written, or the results are those of other requests
      */
     public String runBatch(Path requests, Path results, BatchOptions options, BatchListener listener)

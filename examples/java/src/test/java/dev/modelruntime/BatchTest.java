@@ -14,6 +14,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.Collectors;
@@ -159,9 +160,11 @@ class BatchTest {
     @Test
     void whatCannotBeRunIsRefused() {
         Path missing = folder.resolve("missing.jsonl");
-        assertEquals(
-                ErrorCode.NOT_FOUND,
-                assertThrows(ModelRuntimeException.class, () -> runtime.runBatch(missing, results, TWO)).code());
+        ModelRuntimeException failure =
+                assertThrows(ModelRuntimeException.class, () -> runtime.runBatch(missing, results, TWO));
+        assertTrue(Set.of(ErrorCode.NOT_FOUND, ErrorCode.IO).contains(failure.code()), failure::toString);
+        assertTrue(failure.getMessage().contains("missing.jsonl"), failure::toString);
+        assertFalse(Files.exists(results));
         assertThrows(IllegalArgumentException.class, () -> BatchOptions.builder().concurrency(0));
         assertThrows(IllegalArgumentException.class, () -> BatchOptions.builder().concurrency(1025));
     }
