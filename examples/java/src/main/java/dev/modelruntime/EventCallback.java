@@ -52,11 +52,7 @@ final class EventCallback {
 
     private static void post(Mailbox mailbox, MemorySegment event) throws Throwable {
         switch ((int) GET_KIND.invokeExact(event)) {
-            case CHUNKS -> {
-                if (mailbox.keepsEvents()) {
-                    mailbox.put(copy(event));
-                }
-            }
+            case CHUNKS -> mailbox.put(copy(event));
             case FINISHED -> mailbox.end(null);
             case FAILED -> mailbox.end(NativeErrors.copy((MemorySegment) GET_ERROR.invokeExact(event)));
             default -> {

@@ -14,7 +14,7 @@ import java.time.InstantSource;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.function.LongSupplier;
 
-/** The functions that the library calls with the host's clock, listener and progress. None of them ever throws. */
+/** The functions that the library calls with the host's clock and listener. None of them ever throws. */
 final class HostCallbacks {
     private static final MethodHandles.Lookup LOOKUP = MethodHandles.lookup();
 
@@ -30,12 +30,6 @@ final class HostCallbacks {
             "onLifecycle",
             MethodType.methodType(void.class, long.class, MemorySegment.class, long.class),
             FunctionDescriptor.ofVoid(JAVA_LONG, ADDRESS, JAVA_LONG));
-    /** {@code mr_progress_callback}. */
-    static final MemorySegment PROGRESS = NativeLibrary.stub(
-            LOOKUP,
-            "onProgress",
-            MethodType.methodType(int.class, long.class, int.class, long.class, long.class),
-            FunctionDescriptor.of(JAVA_INT, JAVA_LONG, JAVA_INT, JAVA_LONG, JAVA_LONG));
 
     private static final int WALL = 0;
     private static final long NANOS = 1_000_000_000;
@@ -81,42 +75,6 @@ final class HostCallbacks {
         }
     }
 
-    /** A load that is under way: who hears of it, and why it has to end. */
-    static final class Load {
-        private final LoadListener listener;
-        private volatile boolean stopped;
-        private volatile Throwable thrown;
-
-        Load(LoadListener listener) {
-            this.listener = listener;
-        }
-
-        void stop() {
-            stopped = true;
-        }
-
-        boolean isStopped() {
-            return stopped;
-        }
-
-        Throwable thrown() {
-            return thrown;
-        }
-
-        private int report(int phase, long done, long total) {
-            try {
-                LoadListener.Phase[] phases = LoadListener.Phase.values();
-                listener.onProgress(phases[phase > 0 && phase < phases.length ? phase : 0], done, total);
-            } catch (Throwable error) {
-                thrown = error;
-                return 1;
-            }
-            // On a platform thread the caller's own status; for a virtual one, the caller says it by `stop`.
-            stopped |= Thread.currentThread().isInterrupted();
-            return stopped ? 1 : 0;
-        }
-    }
-
     private static long tellTime(long number, int which) {
         HostClock clock = null;
         try {
@@ -133,14 +91,6 @@ final class HostCallbacks {
             HostObjects.get(number, LifecycleListener.class).onLifecycle(Frame.decode(event, length));
         } catch (Throwable thrown) {
             HostObjects.report(thrown);
-        }
-    }
-
-    private static int onProgress(long number, int phase, long done, long total) {
-        try {
-            return HostObjects.get(number, Load.class).report(phase, done, total);
-        } catch (Throwable thrown) {
-            return 1;
         }
     }
 }

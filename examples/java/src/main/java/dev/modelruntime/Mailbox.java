@@ -12,25 +12,16 @@ import java.util.concurrent.locks.ReentrantLock;
  *
  * <p>The library's dispatch thread puts events in, and everybody else waits here: in Java, where virtual threads let go
  * of their carriers and platform threads can be interrupted, never inside the library. It refers to nothing but the
- * events, so that a request whose owner was dropped can be collected. What it holds is bounded by the answer's length.
+ * events, so that a request whose owner was dropped can be collected. What it holds is bounded by the answer's length;
+ * whole answers and vectors report nothing but their end.
  */
 final class Mailbox implements HostObjects.Released {
     private final ReentrantLock lock = new ReentrantLock();
     private final Condition changed = lock.newCondition();
     private final ArrayDeque<Event> events = new ArrayDeque<>();
-    private final boolean keepsEvents;
     private boolean ended;
     private Failure failure;
     private Runnable listener;
-
-    /** @param keepsEvents false if only the end is wanted */
-    Mailbox(boolean keepsEvents) {
-        this.keepsEvents = keepsEvents;
-    }
-
-    boolean keepsEvents() {
-        return keepsEvents;
-    }
 
     void put(Event event) {
         lock.lock();

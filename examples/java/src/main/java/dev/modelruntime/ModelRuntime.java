@@ -4,11 +4,7 @@ package dev.modelruntime;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 import java.nio.file.Path;
-import java.time.Clock;
-import java.time.InstantSource;
-import java.util.Objects;
 import java.util.function.Function;
-import java.util.function.LongSupplier;
 
 /**
  * Foundation models in your own process: models behind endpoint names, and the requests of all threads batched together.
@@ -48,7 +44,7 @@ public final class ModelRuntime implements AutoCloseable {
     private final Handle handle;
 
     @SuppressWarnings("this-escape") // The class is final, and the cleaner only remembers it.
-    private ModelRuntime(Handle handle) {
+    ModelRuntime(Handle handle) {
         this.handle = handle;
         Handle.CLEANER.register(this, handle);
     }
@@ -68,8 +64,8 @@ public final class ModelRuntime implements AutoCloseable {
      *
      * @return a builder
      */
-    public static Builder builder() {
-        return new Builder();
+    public static ModelRuntimeBuilder builder() {
+        return new ModelRuntimeBuilder();
     }
 
     /**
@@ -110,20 +106,9 @@ public final class ModelRuntime implements AutoCloseable {
      * @throws ModelRuntimeException if it cannot be served; nothing is left behind
      */
     public String serve(String name, Path model, ServeOptions options, LoadListener listener) throws InterruptedException {
-        HostCallbacks.Load load = new HostCallbacks.Load(Objects.requireNonNull(listener, "listener"));
+        HostProgress.Load load = new HostProgress.Load(listener);
         String path = model.toString();
-        try {
-            return call(runtime -> RuntimeCalls.serve(runtime, name, path, options, load), load::stop);
-        } catch (ModelRuntimeException failure) {
-            if (failure.code() == ErrorCode.CALLBACK && load.thrown() != null) {
-                throw Frame.unexpected(load.thrown());
-            }
-            if (failure.code() == ErrorCode.CALLBACK && load.isStopped()) {
-                Thread.interrupted();
-                throw (InterruptedException) new InterruptedException("the load was interrupted").initCause(failure);
-            }
-            throw failure;
-        }
+        return load.run(() -> call(runtime -> RuntimeCalls.serve(runtime, name, path, options, load), load::stop));
     }
 
     /**
@@ -279,7 +264,7 @@ public final class ModelRuntime implements AutoCloseable {
      * @return the answer, to be closed
      */
     public Generation chatStream(ChatRequest request, RequestOptions options) {
-        return new Generation(submit(RunningRequest.SUBMIT_CHAT, request.json(), options, true));
+        return new Generation(submit(RunningRequest.SUBMIT_CHAT, request.json(), options, false));
     }
 
     /**
@@ -300,7 +285,7 @@ public final class ModelRuntime implements AutoCloseable {
      * @return the answer, to be closed
      */
     public Generation completeStream(CompletionRequest request, RequestOptions options) {
-        return new Generation(submit(RunningRequest.SUBMIT_COMPLETION, request.json(), options, true));
+        return new Generation(submit(RunningRequest.SUBMIT_COMPLETION, request.json(), options, false));
     }
 
     /**
@@ -351,6 +336,45 @@ public final class ModelRuntime implements AutoCloseable {
         }
     }
 
+    /**
+     * Answers a file of requests, one in each line in the shape of the OpenAI batch API (chat, completions and embeddings, mixed),
+     * and writes a result for each into another file. A request that fails has its error in its result. A run that was ended, in
+     * whatever way, goes on where it was when it is run again with the same files.
+     *
+     * @param requests the file of requests
+     * @param results the file of results; made if it is not there, continued if it is
+     * @param options how they are run
+     * @return a JSON object: what a {@link BatchListener} hears, and {@code complete}, true when every request has its result
+     * @throws InterruptedException if the thread is interrupted; see {@link #runBatch(Path, Path, BatchOptions, BatchListener)}
+     */
+    public String runBatch(Path requests, Path results, BatchOptions options) throws InterruptedException {
+        return runBatch(requests, results, options, progress -> {});
+    }
+
+    /**
+     * Answers a file of requests, and says how far that is.
+     *
+     * @param requests the file of requests
+     * @param results the file of results; made if it is not there, continued if it is
+     * @param options how they are run
+     * @param listener hears how far the run is, on the calling thread (for a virtual one, on a platform thread of this package);
+     *     what it throws ends the run and is thrown here
+     * @return a JSON object: what the listener hears, and {@code complete}, true when every request has its result
+     * @throws InterruptedException if the thread is interrupted. That is noticed when the next result is written; then nothing new
+     *     is begun, and what runs is answered
+     * @throws ModelRuntimeException if the files cannot be read or written, or the results are those of other requests
+     */
+    public String runBatch(Path requests, Path results, BatchOptions options, BatchListener listener)
+            throws InterruptedException {
+        HostProgress.Batch batch = new HostProgress.Batch(listener);
+        String from = requests.toString();
+        String to = results.toString();
+        if (Thread.interrupted()) {
+            throw new InterruptedException();
+        }
+        return batch.run(() -> call(runtime -> RuntimeCalls.runBatch(runtime, from, to, options, batch), batch::stop));
+    }
+
     /** Takes no more requests. When those that run have ended or are closed, the runtime's memory is given back. */
     @Override
     public void close() {
@@ -365,15 +389,15 @@ public final class ModelRuntime implements AutoCloseable {
         if (Thread.interrupted()) {
             throw new InterruptedException();
         }
-        try (RunningRequest request = submit(function, json, options, false)) {
+        try (RunningRequest request = submit(function, json, options, true)) {
             return request.awaitResponse();
         }
     }
 
-    private RunningRequest submit(MethodHandle function, String json, RequestOptions options, boolean keepsEvents) {
+    private RunningRequest submit(MethodHandle function, String json, RequestOptions options, boolean whole) {
         MemorySegment runtime = handle.enter();
         try {
-            return RunningRequest.submit(function, runtime, json, options, keepsEvents);
+            return RunningRequest.submit(function, runtime, json, options, whole);
         } finally {
             handle.exit();
         }
@@ -398,123 +422,6 @@ public final class ModelRuntime implements AutoCloseable {
             return PlatformThreads.call(() -> function.apply(runtime), onInterrupt);
         } finally {
             handle.exit();
-        }
-    }
-
-    /** Collects the options of a runtime. */
-    public static final class Builder {
-        private long memoryBudget;
-        private String database;
-        private String catalog;
-        private InstantSource wall;
-        private LongSupplier nanos;
-        private LifecycleListener listener;
-
-        private Builder() {}
-
-        /**
-         * The most that all models of the runtime take together, weights, caches and scratch.
-         *
-         * @param bytes more than 0; otherwise there is no limit
-         * @return this
-         * @throws IllegalArgumentException if it is zero or less
-         */
-        public Builder memoryBudget(long bytes) {
-            if (bytes <= 0) {
-                throw new IllegalArgumentException("memoryBudget is " + bytes + "; it has to be more than zero");
-            }
-            memoryBudget = bytes;
-            return this;
-        }
-
-        /**
-         * The SQLite file that keeps registered models, updates, retirements and usage. Several processes may have it open.
-         *
-         * @param file the file; otherwise they are kept in memory
-         * @return this
-         */
-        public Builder database(Path file) {
-            database = file.toString();
-            return this;
-        }
-
-        /**
-         * Facts about models and their retirements, laid over the built-in ones.
-         *
-         * @param toml the facts in TOML
-         * @return this
-         */
-        public Builder catalog(String toml) {
-            catalog = Objects.requireNonNull(toml, "toml");
-            return this;
-        }
-
-        /**
-         * The time of day, instead of the system's; the time that only goes forward is {@link System#nanoTime()}.
-         *
-         * @param wall the time of day, such as a {@link Clock}
-         * @return this
-         */
-        public Builder clock(InstantSource wall) {
-            return clock(wall, System::nanoTime);
-        }
-
-        /**
-         * The time of day and the time that only goes forward, instead of the system's. Both are asked on any thread, several at a
-         * time, and must answer at once, without calling the runtime. While one of them throws, its last answer holds, and what it
-         * throws goes to the thread's uncaught exception handler.
-         *
-         * @param wall the time of day, such as a {@link Clock}
-         * @param nanos nanoseconds since any fixed moment, as {@link System#nanoTime()}
-         * @return this
-         */
-        public Builder clock(InstantSource wall, LongSupplier nanos) {
-            this.wall = Objects.requireNonNull(wall, "wall");
-            this.nanos = Objects.requireNonNull(nanos, "nanos");
-            return this;
-        }
-
-        /**
-         * Who hears what is new about the life of models.
-         *
-         * @param listener the listener
-         * @return this
-         */
-        public Builder lifecycleListener(LifecycleListener listener) {
-            this.listener = Objects.requireNonNull(listener, "listener");
-            return this;
-        }
-
-        /**
-         * Makes the runtime, which serves nothing yet.
-         *
-         * @return the runtime, to be closed
-         * @throws ModelRuntimeException if the catalog is none, or the database cannot be opened
-         * @throws UnsatisfiedLinkError if the native library cannot be used
-         */
-        public ModelRuntime build() {
-            NativeLibrary.load();
-            return new ModelRuntime(PlatformThreads.call(() -> RuntimeCalls.create(this)));
-        }
-
-        /** The struct of the library; from then on the library has the host's clock and listener. */
-        MemorySegment struct(Frame frame) {
-            OptionStruct struct = new OptionStruct(OptionStruct.RUNTIME, frame)
-                    .set("memory_budget", memoryBudget)
-                    .text("database", database)
-                    .text("catalog", catalog);
-            HostCallbacks.HostClock clock = wall == null ? null : new HostCallbacks.HostClock(wall, nanos);
-            if (clock != null) {
-                struct.set("clock", HostCallbacks.CLOCK)
-                        .set("clock_data_free", HostObjects.FREE)
-                        .set("clock_data", HostObjects.add(clock));
-            }
-            if (listener != null) {
-                struct.set("on_lifecycle", HostCallbacks.LIFECYCLE)
-                        .set("lifecycle_data_free", HostObjects.FREE)
-                        .set("lifecycle_data", HostObjects.add(listener));
-            }
-            return struct.segment();
         }
     }
 }

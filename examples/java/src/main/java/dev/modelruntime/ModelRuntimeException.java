@@ -95,6 +95,15 @@ public final class ModelRuntimeException extends RuntimeException {
     }
 
     /**
+     * The error as a server-sent event, for hosts that offer answers over HTTP. Nothing is sent behind it.
+     *
+     * @return {@code data: }, {@link #json()} and an empty line
+     */
+    public String serverSent() {
+        return "data: " + json() + "\n\n";
+    }
+
+    /**
      * The code, the HTTP status, the message and the parameter at fault, in one line.
      *
      * @return for example {@code dev.modelruntime.ModelRuntimeException: NOT_FOUND (404): there is no endpoint "x" [model]}

@@ -60,7 +60,13 @@ final class OptionStruct {
             ADDRESS.withName("entity"),
             JAVA_LONG.withName("entity_len"),
             JAVA_INT.withName("lifecycle"),
-            JAVA_INT.withName("reserved2"));
+            JAVA_INT.withName("whole"));
+    /** {@code mr_batch_options}. */
+    static final StructLayout BATCH = MemoryLayout.structLayout(
+            JAVA_LONG.withName("struct_size"),
+            JAVA_INT.withName("concurrency"),
+            JAVA_INT.withName("order"),
+            ADDRESS.withName("requests"));
 
     private final StructLayout layout;
     private final Frame frame;

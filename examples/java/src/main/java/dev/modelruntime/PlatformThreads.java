@@ -13,9 +13,9 @@ import java.util.concurrent.TimeUnit;
 /**
  * Platform threads for calls into the library that block.
  *
- * <p>A virtual thread in such a call would keep its carrier, and a few of them all carriers; a platform thread in it
- * could not be interrupted. So the call is made here while the caller waits in Java. The threads are daemons
- * and go when they have been idle for some seconds. There are never more than calls under way.
+ * <p>A virtual thread in such a call would keep its carrier, and a few of them all carriers. So the call is made here while the
+ * caller waits in Java; who waits for answers does not come here. The threads are daemons and go when they have been idle for
+ * some seconds. There are never more than calls under way.
  */
 final class PlatformThreads {
     private static final ExecutorService POOL = new ThreadPoolExecutor(
@@ -31,15 +31,6 @@ final class PlatformThreads {
                     .factory());
 
     private PlatformThreads() {}
-
-    /** Makes a call in which the caller can be interrupted. It then goes on; the caller sees to its end. */
-    static <T> T interruptibly(Callable<T> call) throws InterruptedException {
-        try {
-            return POOL.submit(call).get();
-        } catch (ExecutionException error) {
-            throw rethrown(error.getCause());
-        }
-    }
 
     /** Makes a call that ends by itself: here on a platform thread, elsewhere for a virtual one. */
     static <T> T call(Callable<T> call) {

@@ -25,9 +25,18 @@ public final class RequestOptions {
         return new Builder(null);
     }
 
-    /** The struct of the library; null pointers stand for the defaults. */
+    /** The struct of the library for what has no pieces; null pointers stand for the defaults. */
     MemorySegment struct(Frame frame) {
-        if (this == DEFAULT) {
+        return struct(frame, false);
+    }
+
+    /**
+     * The struct of the library; null pointers stand for the defaults.
+     *
+     * @param whole true if the answer is wanted at once, and only its end is reported
+     */
+    MemorySegment struct(Frame frame, boolean whole) {
+        if (this == DEFAULT && !whole) {
             return MemorySegment.NULL;
         }
         return new OptionStruct(OptionStruct.REQUEST, frame)
@@ -36,6 +45,7 @@ public final class RequestOptions {
                 .text("principal", given.principal)
                 .text("entity", given.entity)
                 .set("lifecycle", given.lifecycle ? 1 : 0)
+                .set("whole", whole ? 1 : 0)
                 .segment();
     }
 

@@ -10,13 +10,15 @@ import java.lang.foreign.FunctionDescriptor;
 import java.lang.foreign.MemorySegment;
 import java.lang.invoke.MethodHandle;
 
-/** Vectors that were asked for: the library's handle, and its functions. */
+/** Vectors that were asked for: the library's handle, and the mailbox that hears of their end. */
 final class RunningEmbeddings implements AutoCloseable {
     private static final MethodHandle SUBMIT = NativeLibrary.link(
             "mr_runtime_submit_embeddings",
             FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, JAVA_LONG, ADDRESS, ADDRESS, ADDRESS));
     private static final MethodHandle WAIT =
             NativeLibrary.link("mr_embeddings_wait", FunctionDescriptor.of(JAVA_INT, ADDRESS, JAVA_LONG, ADDRESS));
+    private static final MethodHandle NOTIFY = NativeLibrary.link(
+            "mr_embeddings_notify", FunctionDescriptor.of(JAVA_INT, ADDRESS, ADDRESS, JAVA_LONG, ADDRESS, ADDRESS));
     private static final MethodHandle GET_VALUES =
             NativeLibrary.link("mr_embeddings_get_values", FunctionDescriptor.of(ADDRESS, ADDRESS, ADDRESS, ADDRESS));
     private static final MethodHandle GET_TOKENS =
@@ -35,6 +37,7 @@ final class RunningEmbeddings implements AutoCloseable {
     private static final int L2 = 1;
 
     private final Handle handle;
+    private final Mailbox mailbox = new Mailbox();
 
     private RunningEmbeddings(Handle handle) {
         this.handle = handle;
@@ -59,15 +62,12 @@ final class RunningEmbeddings implements AutoCloseable {
         return handle;
     }
 
-    /** Waits until all vectors are made. An interrupt, like every failure, closes the handle. */
+    /** Waits in Java until all vectors are made. An interrupt, like every failure, closes the handle. */
     RunningEmbeddings await() throws InterruptedException {
         try {
-            MemorySegment embeddings = handle.enter();
-            handle.exit();
-            PlatformThreads.interruptibly(() -> {
-                join(embeddings);
-                return null;
-            });
+            listen();
+            mailbox.awaitEnd();
+            join();
             return this;
         } catch (Throwable failure) {
             handle.close();
@@ -75,12 +75,30 @@ final class RunningEmbeddings implements AutoCloseable {
         }
     }
 
-    /** On another thread. The handle may be freed meanwhile, or before: the library recognises that and ends the wait. */
-    private static void join(MemorySegment embeddings) {
+    private void listen() {
+        MemorySegment embeddings = handle.enter();
+        try (Frame frame = new Frame()) {
+            MemorySegment callback = EventCallback.FUNCTION;
+            MemorySegment free = HostObjects.FREE;
+            // From here on nothing may fail before the call: the library gives the number back.
+            long number = HostObjects.add(mailbox);
+            frame.check((int) NOTIFY.invokeExact(embeddings, callback, number, free, frame.error));
+        } catch (Throwable thrown) {
+            throw Frame.unexpected(thrown);
+        } finally {
+            handle.exit();
+        }
+    }
+
+    /** Does not wait after the good end; the values are there only for who has asked for it. */
+    private void join() {
+        MemorySegment embeddings = handle.enter();
         try (Frame frame = new Frame()) {
             frame.check((int) WAIT.invokeExact(embeddings, FOREVER, frame.error));
         } catch (Throwable thrown) {
             throw Frame.unexpected(thrown);
+        } finally {
+            handle.exit();
         }
     }
 

@@ -42,13 +42,17 @@ final class RunningRequest implements AutoCloseable {
         this.version = version;
     }
 
-    /** Submits a request; the caller keeps {@code runtime} valid meanwhile. */
+    /**
+     * Submits a request; the caller keeps {@code runtime} valid meanwhile.
+     *
+     * @param whole true if the mailbox is to hear of the end only
+     */
     static RunningRequest submit(
-            MethodHandle function, MemorySegment runtime, String json, RequestOptions options, boolean keepsEvents) {
-        Mailbox mailbox = new Mailbox(keepsEvents);
+            MethodHandle function, MemorySegment runtime, String json, RequestOptions options, boolean whole) {
+        Mailbox mailbox = new Mailbox();
         try (Frame frame = new Frame()) {
             MemorySegment text = frame.text(json);
-            MemorySegment struct = options.struct(frame);
+            MemorySegment struct = options.struct(frame, whole);
             MemorySegment callback = EventCallback.FUNCTION;
             MemorySegment free = HostObjects.FREE;
             // From here on nothing may fail before the call: the library gives the number back.

@@ -26,6 +26,8 @@ final class RuntimeCalls {
             link("restore_session", ADDRESS, ADDRESS, JAVA_LONG, ADDRESS, JAVA_LONG, ADDRESS, ADDRESS);
     private static final MethodHandle MANAGE =
             link("manage", ADDRESS, ADDRESS, JAVA_LONG, ADDRESS, JAVA_LONG, ADDRESS, ADDRESS);
+    private static final MethodHandle RUN_BATCH = link(
+            "run_batch", ADDRESS, ADDRESS, JAVA_LONG, ADDRESS, JAVA_LONG, ADDRESS, ADDRESS, JAVA_LONG, ADDRESS, ADDRESS, ADDRESS);
     private static final MethodHandle RELEASE = Handle.ending("mr_runtime_release");
 
     private RuntimeCalls() {}
@@ -34,7 +36,7 @@ final class RuntimeCalls {
         return NativeLibrary.link("mr_runtime_" + name, FunctionDescriptor.of(JAVA_INT, parameters));
     }
 
-    static Handle create(ModelRuntime.Builder options) {
+    static Handle create(ModelRuntimeBuilder options) {
         try (Frame frame = new Frame()) {
             MemorySegment struct = options.struct(frame);
             frame.check((int) NEW.invokeExact(struct, frame.out, frame.error));
@@ -80,12 +82,12 @@ final class RuntimeCalls {
         }
     }
 
-    static String serve(MemorySegment runtime, String name, String model, ServeOptions options, HostCallbacks.Load load) {
+    static String serve(MemorySegment runtime, String name, String model, ServeOptions options, HostProgress.Load load) {
         try (Frame frame = new Frame()) {
             MemorySegment endpoint = frame.text(name);
             MemorySegment path = frame.text(model);
             MemorySegment struct = options.struct(frame);
-            MemorySegment progress = HostCallbacks.PROGRESS;
+            MemorySegment progress = HostProgress.LOAD;
             MemorySegment free = HostObjects.FREE;
             long number = HostObjects.add(load);
             return frame.takeText((int) SERVE.invokeExact(
@@ -126,6 +128,22 @@ final class RuntimeCalls {
             frame.check((int) RESTORE_SESSION.invokeExact(
                     runtime, to, to.byteSize(), path, path.byteSize(), frame.out, frame.error));
             return frame.out.get(JAVA_LONG, 0);
+        } catch (Throwable thrown) {
+            throw Frame.unexpected(thrown);
+        }
+    }
+
+    static String runBatch(
+            MemorySegment runtime, String requests, String results, BatchOptions options, HostProgress.Batch batch) {
+        try (Frame frame = new Frame()) {
+            MemorySegment from = frame.text(requests);
+            MemorySegment to = frame.text(results);
+            MemorySegment struct = options.struct(frame);
+            MemorySegment progress = HostProgress.BATCH;
+            MemorySegment free = HostObjects.FREE;
+            long number = HostObjects.add(batch);
+            return frame.takeText((int) RUN_BATCH.invokeExact(
+                    runtime, from, from.byteSize(), to, to.byteSize(), struct, progress, number, free, frame.out, frame.error));
         } catch (Throwable thrown) {
             throw Frame.unexpected(thrown);
         }

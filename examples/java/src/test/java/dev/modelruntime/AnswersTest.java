@@ -66,6 +66,23 @@ class AnswersTest {
     }
 
     @Test
+    void wholeAnswersAreNotStreamed() {
+        CompletionRequest pieces = CompletionRequest.builder("stories", "Once").maxTokens(2).extra("stream", true).build();
+        for (RequestOptions options : List.of(RequestOptions.DEFAULT, RequestOptions.builder().priority(1).build())) {
+            ModelRuntimeException refused =
+                    assertThrows(ModelRuntimeException.class, () -> runtime.complete(pieces, options));
+            assertEquals("stream", refused.param().orElseThrow());
+        }
+        ChatRequest chat = ChatRequest.builder("llama").userMessage("Hello").maxTokens(2).extra("stream", true).build();
+        assertEquals(
+                "stream",
+                assertThrows(ModelRuntimeException.class, () -> runtime.chat(chat)).param().orElseThrow());
+        try (Generation generation = runtime.completeStream(pieces)) {
+            assertTrue(generation.stream().findFirst().isPresent());
+        }
+    }
+
+    @Test
     void aStreamThatIsClosedClosesItsGeneration() throws Exception {
         Generation generation = runtime.completeStream(Models.story(400));
         try (Stream<Event> events = generation.stream()) {

@@ -47,7 +47,7 @@ public final class Conformance {
 
     private static ArrayNode run(JsonNode one) throws InterruptedException {
         ArrayNode results = JSON.createArrayNode();
-        ModelRuntime.Builder builder = ModelRuntime.builder();
+        ModelRuntimeBuilder builder = ModelRuntime.builder();
         HostTime time = null;
         if (one.hasNonNull("start")) {
             time = new HostTime(one.get("start").asText());

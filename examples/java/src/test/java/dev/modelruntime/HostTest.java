@@ -134,7 +134,7 @@ class HostTest {
             assertTrue(runtime.manage("registry.models", "").contains("main.default.teller"));
         }
         int before = HostObjects.size();
-        ModelRuntime.Builder wrong = ModelRuntime.builder().clock(Clock.systemUTC()).catalog("this is none");
+        ModelRuntimeBuilder wrong = ModelRuntime.builder().clock(Clock.systemUTC()).catalog("this is none");
         assertEquals(
                 ErrorCode.INVALID_REQUEST, assertThrows(ModelRuntimeException.class, wrong::build).code());
         assertThrows(IllegalArgumentException.class, () -> ModelRuntime.builder().memoryBudget(0));

@@ -10,9 +10,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.time.Duration;
 import java.util.Collections;
 import java.util.List;
+import java.util.Set;
 import java.util.concurrent.Callable;
 import java.util.concurrent.atomic.AtomicBoolean;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.Collectors;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -118,8 +120,17 @@ class InterruptsTest {
         String text = "The baker took the bread out of the oven. ".repeat(12);
         EmbeddingRequest request =
                 EmbeddingRequest.builder("minilm", Collections.nCopies(400, text)).truncate("end").build();
+        Set<Thread> before = platformThreads();
         checkException(interrupted(() -> runtime.embed(request)));
         checkException(interrupted(() -> runtime.embeddings(request)));
+        // Who waits waits in Java: no thread of the package was in the library for it. It would be there for some seconds.
+        assertTrue(before.containsAll(platformThreads()));
+    }
+
+    private static Set<Thread> platformThreads() {
+        return Thread.getAllStackTraces().keySet().stream()
+                .filter(thread -> thread.getName().startsWith("model-runtime-"))
+                .collect(Collectors.toSet());
     }
 
     @Test
