@@ -25,6 +25,8 @@ mod process;
 pub mod request;
 mod reserve;
 pub mod runtime;
+#[cfg(any(test, feature = "sequences"))]
+pub mod sequences;
 pub mod serve;
 pub mod session;
 pub mod status;

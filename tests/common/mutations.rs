@@ -14,7 +14,8 @@ pub struct Choices<'a> {
 impl<'a> Choices<'a> {
     /// The bytes first, then what follows from them.
     pub fn of(bytes: &'a [u8]) -> Self {
-        let state = bytes.iter().fold(0x9E37_79B9, |state: u64, byte| state.rotate_left(7) ^ u64::from(*byte));
+        let state =
+            bytes.iter().fold(0x9E37_79B9, |state: u64, byte| state.rotate_left(7) ^ u64::from(*byte));
         Self { bytes, state }
     }
 
@@ -72,7 +73,9 @@ fn damage_safetensors(bytes: &mut Vec<u8>, choices: &mut Choices<'_>) {
             for _ in 0..=choices.below(64) {
                 let at = choices.below(data.len().saturating_sub(4));
                 if let Some(four) = data.get_mut(at..at + 4) {
-                    four.copy_from_slice(&[[0, 0, 0x80, 0x7F], [0, 0, 0xC0, 0x7F], [0xFF; 4]][choices.below(3)]);
+                    four.copy_from_slice(
+                        &[[0, 0, 0x80, 0x7F], [0, 0, 0xC0, 0x7F], [0xFF; 4]][choices.below(3)],
+                    );
                 }
             }
         }
@@ -94,7 +97,25 @@ fn damage_gguf(bytes: &mut Vec<u8>, choices: &mut Choices<'_>) {
         }
         kind => {
             let (at, wide) = (choices.below(header), kind % 2 == 0);
-            let special = [0, 1, 2, 3, 7, 8, 9, 12, 31, 32, 255, 256, 4096, 1 << 31, u64::from(u32::MAX), 1 << 40, u64::MAX];
+            let special = [
+                0,
+                1,
+                2,
+                3,
+                7,
+                8,
+                9,
+                12,
+                31,
+                32,
+                255,
+                256,
+                4096,
+                1 << 31,
+                u64::from(u32::MAX),
+                1 << 40,
+                u64::MAX,
+            ];
             let number = special[choices.below(special.len())].to_le_bytes();
             let number = if wide { &number[..] } else { &number[..4] };
             if let Some(place) = bytes.get_mut(at..at + number.len()) {

@@ -23,7 +23,8 @@ pub(crate) fn comparable(result: &Value) -> Value {
         Value::Object(members) => {
             let ended = ["deadline_exceeded", "cancelled"];
             let ended = members.get("code").is_some_and(|code| ended.iter().any(|ended| code == ended));
-            let varies = |key: &str| ["id", "created", "draining"].contains(&key) || ended && key == "message";
+            let varies =
+                |key: &str| ["id", "created", "draining"].contains(&key) || ended && key == "message";
             let kept = members.iter().filter(|(key, _)| !varies(key));
             kept.map(|(key, value)| (key.clone(), comparable(value))).collect()
         }

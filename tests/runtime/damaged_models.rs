@@ -47,7 +47,8 @@ fn damaged_models_are_refused_or_answer() {
     let models = models.map(|model| files(&model));
     let (mut served, mut refused, mut answered) = (0, 0, 0);
     for case in 0..CASES {
-        let mut choices = Choices::of(&case.to_le_bytes());
+        let seed = case.to_le_bytes();
+        let mut choices = Choices::of(&seed);
         let mut model = models[case as usize % models.len()].clone();
         // One file of several: often the configuration, which leads everywhere.
         let names: Vec<String> = model.keys().cloned().collect();
@@ -80,7 +81,8 @@ fn damaged_models_are_refused_or_answer() {
                 match ended {
                     Ok(()) => answered += 1,
                     // Weights that are no numbers give logits that are none: the model's fault, said as such.
-                    Err(error) if error.message().contains("not finite") || error.message().contains("NaN") => {}
+                    Err(error)
+                        if error.message().contains("not finite") || error.message().contains("NaN") => {}
                     Err(error) => proper(&error, case),
                 }
                 runtime.remove("victim").unwrap();
@@ -89,5 +91,8 @@ fn damaged_models_are_refused_or_answer() {
         fs::remove_dir_all(&path).unwrap();
     }
     assert_eq!(runtime.complete(greedy("Once", 8)).unwrap().choices, alone, "others are answered as before");
-    assert!(refused > CASES / 4 && answered > CASES / 20, "{refused} refused, {served} served, {answered} answered");
+    assert!(
+        refused > CASES / 4 && answered > CASES / 20,
+        "{refused} refused, {served} served, {answered} answered"
+    );
 }
