@@ -10,6 +10,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import com.fasterxml.jackson.databind.JsonNode;
 import java.lang.foreign.MemorySegment;
 import java.lang.foreign.ValueLayout;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
@@ -106,6 +107,31 @@ class EmbeddingsTest {
             reader.join();
             assertTrue(same[0]);
         }
+    }
+
+    /** An interrupt frees the handle while the library may be telling of its end: nothing is lost and nothing is kept. */
+    @Test
+    void interruptsMayComeAtAnyTime() throws Exception {
+        EmbeddingRequest request = EmbeddingRequest.builder("gte", "bread and rivers").build();
+        ConcurrentLinkedQueue<Throwable> wrong = new ConcurrentLinkedQueue<>();
+        for (int round = 0; round < 300; round++) {
+            Thread thread = (round % 2 == 0 ? Thread.ofPlatform() : Thread.ofVirtual()).start(() -> {
+                try (Embeddings embeddings = runtime.embed(request)) {
+                    embeddings.vector(0);
+                } catch (InterruptedException interrupt) {
+                    // As it may be.
+                } catch (Throwable thrown) {
+                    wrong.add(thrown);
+                }
+            });
+            for (int spin = round * 100; spin > 0; spin--) {
+                Thread.onSpinWait();
+            }
+            thread.interrupt();
+            thread.join();
+        }
+        assertTrue(wrong.isEmpty(), wrong::toString);
+        assertEquals(0, HostObjects.size());
     }
 
     @Test
