@@ -5,6 +5,7 @@
 #include <string>
 
 #include "model-runtime-cxx/src/lib.rs.h"
+#include "rust/cxx.h"
 
 namespace source = model_runtime::source;
 

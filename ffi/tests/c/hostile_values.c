@@ -3,6 +3,8 @@
    Arguments: the repository, an empty folder to write in. */
 #include "hostile.h"
 
+#include <sys/stat.h>
+
 static mr_runtime *runtime;
 static char model[4096];
 
@@ -209,8 +211,13 @@ static void files(const char *folder) {
   }
   REFUSED(MR_E_IO, NULL, mr_runtime_plan(runtime, endless, 100000, NULL, &text, &error));
   REFUSED(MR_E_IO, NULL, mr_runtime_restore_session(runtime, TEXT("plain"), endless, 100000, NULL, &error));
-  REFUSED(MR_E_IO, NULL, mr_runtime_restore_session(runtime, TEXT("plain"), TEXT(folder), NULL, &error));
-  REFUSED(MR_E_INVALID_REQUEST, NULL, mr_runtime_restore_session(runtime, TEXT("plain"), TEXT("/dev/null"), NULL, &error));
+  /* Nobody writes into the pipe, and the device never ends. */
+  snprintf(path, sizeof path, "%s/pipe", folder);
+  CHECK(mkfifo(path, 0600) == 0);
+  const char *no_sessions[] = {folder, "/dev/null", "/dev/zero", path};
+  for (size_t i = 0; i < sizeof no_sessions / sizeof *no_sessions; i++) {
+    REFUSED(MR_E_INVALID_REQUEST, "path", mr_runtime_restore_session(runtime, TEXT("plain"), TEXT(no_sessions[i]), NULL, &error));
+  }
   /* A NUL ends a path for the system, but not here: the file of the shorter name is not the one that was meant. */
   size_t len = strlen(model);
   snprintf(path, sizeof path, "%s?.gguf", model);

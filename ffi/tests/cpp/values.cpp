@@ -238,7 +238,7 @@ void batches(const Runtime &runtime, const std::string &scratch) {
   CHECK(contains(GIVEN(runtime.run_batch(requests, results)), "\"skipped\":8") && read(results) == written);
   options.concurrency = 5000;
   CHECK(runtime.run_batch(requests, results, options).code() == Code::invalid_request);
-  CHECK(runtime.run_batch(scratch + "/none.jsonl", scratch + "/out.jsonl").code() == Code::io);
+  CHECK(runtime.run_batch(scratch + "/none.jsonl", scratch + "/out.jsonl").code() == Code::not_found);
 }
 
 void server_sent_events(const Runtime &runtime) {
