@@ -98,7 +98,13 @@ impl Bench {
             }
             Action::Remove { name } => value(&runtime.remove(name)?),
             Action::Endpoints {} => value(&runtime.endpoints()),
-            Action::Plan { model } => value(&runtime.plan(model.as_str(), &ServeOptions::default())?),
+            Action::Plan { model } => {
+                let plan = runtime.plan(model.as_str(), &ServeOptions::default())?;
+                // What JSON has as a member is a function here.
+                let mut planned = value(&plan)?;
+                planned["total_bytes"] = plan.total_bytes().into();
+                Ok(planned)
+            }
             Action::Manage { operation, request } => {
                 Ok(serde_json::from_slice(&runtime.manage(operation, text(request).as_bytes())?)?)
             }

@@ -5,7 +5,11 @@
 //! `include/model_runtime.hpp`, which has the whole interface; this has what most programs need.
 //!
 //! A panic that reached the bridge would end the process, so every function turns one into an exception.
-#![allow(unsafe_code, reason = "what cxx generates; nothing here is written by hand")]
+#![allow(
+    unsafe_code,
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "what cxx generates; nothing of it is written by hand"
+)]
 
 mod boundary;
 mod runtime;

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -172,7 +173,12 @@ func (s *step) text() json.RawMessage {
 	if len(s.Request) > 0 && s.Request[0] == '"' && json.Unmarshal(s.Request, &text) == nil {
 		return json.RawMessage([]byte(text))
 	}
-	return s.Request
+	// Without the blanks of the file: messages may name a column.
+	var compact bytes.Buffer
+	if json.Compact(&compact, s.Request) != nil {
+		return s.Request
+	}
+	return compact.Bytes()
 }
 
 func (s *step) completion() runtime.CompletionRequest {
