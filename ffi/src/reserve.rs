@@ -206,12 +206,11 @@ mod tests {
     // SAFETY: the system's allocator, or nothing.
     unsafe impl GlobalAlloc for Host {
         unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-            // SAFETY: forwarded.
             if self.empty.load(Ordering::Relaxed) {
-                std::ptr::null_mut()
-            } else {
-                unsafe { System.alloc(layout) }
+                return std::ptr::null_mut();
             }
+            // SAFETY: forwarded.
+            unsafe { System.alloc(layout) }
         }
 
         unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {

@@ -65,7 +65,7 @@ unsafe extern "C" fn hear(user_data: *mut c_void, event: *const mr_event) -> i32
                 && !mr_event_get_stream(event, null_mut()).is_null()
         );
     }
-    i32::from(user_data.addr() % 5 == 0)
+    i32::from(user_data.addr().is_multiple_of(5))
 }
 
 unsafe extern "C" fn over(_: *mut c_void) {

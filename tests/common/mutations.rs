@@ -6,14 +6,14 @@
 use serde_json::{Map, Value, json};
 
 /// Where choices come from: a seed, or the bytes of a fuzzer.
-pub struct Choices<'a> {
+pub(crate) struct Choices<'a> {
     bytes: &'a [u8],
     state: u64,
 }
 
 impl<'a> Choices<'a> {
     /// The bytes first, then what follows from them.
-    pub fn of(bytes: &'a [u8]) -> Self {
+    pub(crate) fn of(bytes: &'a [u8]) -> Self {
         let state =
             bytes.iter().fold(0x9E37_79B9, |state: u64, byte| state.rotate_left(7) ^ u64::from(*byte));
         Self { bytes, state }
@@ -33,13 +33,13 @@ impl<'a> Choices<'a> {
     }
 
     /// A number below `n`.
-    pub fn below(&mut self, n: usize) -> usize {
+    pub(crate) fn below(&mut self, n: usize) -> usize {
         (self.next() % n.max(1) as u64) as usize
     }
 }
 
 /// Damages a file by its name.
-pub fn damage(name: &str, bytes: &mut Vec<u8>, choices: &mut Choices<'_>) {
+pub(crate) fn damage(name: &str, bytes: &mut Vec<u8>, choices: &mut Choices<'_>) {
     for _ in 0..=choices.below(3) {
         if name.ends_with(".json") {
             damage_json(bytes, choices);
