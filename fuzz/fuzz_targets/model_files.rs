@@ -13,8 +13,9 @@ use model_runtime::protocol::CompletionRequest;
 use model_runtime::{ErrorKind, ModelRuntime, ServeOptions};
 use mutations::{Choices, damage};
 
-static RUNTIME: LazyLock<ModelRuntime> =
-    LazyLock::new(|| ModelRuntime::builder().memory_budget(256 << 20).build().expect("a runtime without models"));
+static RUNTIME: LazyLock<ModelRuntime> = LazyLock::new(|| {
+    ModelRuntime::builder().memory_budget(256 << 20).build().expect("a runtime without models")
+});
 
 const MODELS: [&str; 5] = [
     "examples/models/stories260K",
@@ -31,7 +32,8 @@ fuzz_target!(|bytes: &[u8]| {
     let sources = if model.is_file() {
         vec![model.clone()]
     } else {
-        let entries = fs::read_dir(&model).expect("the model is there").filter_map(|entry| Some(entry.ok()?.path()));
+        let entries =
+            fs::read_dir(&model).expect("the model is there").filter_map(|entry| Some(entry.ok()?.path()));
         entries.filter(|path| path.is_file() && !path.to_string_lossy().contains("golden")).collect()
     };
     let victim = choices.below(sources.len());
