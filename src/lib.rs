@@ -15,6 +15,7 @@ pub mod catalog;
 pub mod chat;
 pub mod clock;
 pub mod database;
+mod door;
 pub mod embedding;
 pub mod engine;
 pub mod error;
@@ -28,6 +29,7 @@ pub mod models;
 pub mod protocol;
 pub mod registry;
 pub mod runtime;
+mod sync;
 pub mod tokenizer;
 pub mod weights;
 

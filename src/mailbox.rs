@@ -1,7 +1,6 @@
-//! A thread that owns something and hears everything by message, and the bound of what may wait for it.
+//! A thread that owns something and hears everything by message.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, ThreadId};
 
 use crossbeam::channel::{Receiver, Sender, bounded, unbounded};
@@ -97,69 +96,6 @@ impl<M: Send + 'static> Mailbox<M> {
             // The worker catches what its parts may panic with; if it has panicked, all its requests have ended.
             let _ = thread.join();
         }
-    }
-}
-
-/// Bounds the requests that wait, and closes the door for good. Nothing in it is under a lock.
-#[derive(Debug, Default)]
-pub(crate) struct Door {
-    /// Requests that were let in and never began.
-    waiting: AtomicUsize,
-    refused: AtomicU64,
-    /// Set once, by the first shutdown; nothing is computed any more.
-    closed: AtomicBool,
-    /// Set once; nobody is let in any more, and who is in is served to the end.
-    draining: AtomicBool,
-}
-
-impl Door {
-    /// Counts a request in, unless `most` wait already.
-    pub(crate) fn enter(&self, most: usize) -> bool {
-        let enter = |waiting: usize| (waiting < most).then_some(waiting + 1);
-        let entered = self.waiting.fetch_update(Ordering::SeqCst, Ordering::Acquire, enter).is_ok();
-        if !entered {
-            self.refused.fetch_add(1, Ordering::Relaxed);
-        }
-        entered
-    }
-
-    /// Counts requests out: they have begun, or ended before.
-    pub(crate) fn leave(&self, requests: usize) {
-        self.waiting.fetch_sub(requests, Ordering::AcqRel);
-    }
-
-    /// Lets nobody in any more.
-    pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::SeqCst);
-    }
-
-    /// Whether who has [entered](Self::enter) has to leave again: nobody is let in any more. Asked after entering, so that
-    /// either this sees the door draining, or the thread behind it sees somebody waiting.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::SeqCst)
-    }
-
-    /// Whether nobody is let in any more and nobody waits.
-    pub(crate) fn is_drained(&self) -> bool {
-        self.is_draining() && self.waiting.load(Ordering::SeqCst) == 0
-    }
-
-    /// Requests that wait.
-    pub(crate) fn waiting(&self) -> usize {
-        self.waiting.load(Ordering::Acquire)
-    }
-
-    /// Requests that were not let in.
-    pub(crate) fn refused(&self) -> u64 {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
-    }
-
-    pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(Ordering::Acquire)
     }
 }
 

@@ -12,9 +12,10 @@ use super::stats::EmbeddingStats;
 use super::vectors::Vectors;
 use super::worker::{Listener, Message, Submission, Worker};
 use crate::clock::Clock;
+use crate::door::Door;
 use crate::error::{Error, ErrorKind, Result};
 use crate::fairness::{Entrance, Gate};
-use crate::mailbox::{Door, Mailbox, shutting_down};
+use crate::mailbox::{Mailbox, shutting_down};
 
 /// What handle and worker both reach, none of it under a lock that the worker could wait for.
 pub(crate) struct Shared {

@@ -13,6 +13,7 @@ pub mod bench;
 mod buffer;
 mod cache;
 mod gemm;
+mod handover;
 mod kernels;
 mod level;
 mod low_rank;

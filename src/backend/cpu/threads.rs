@@ -4,46 +4,17 @@
 //! runs it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{JoinHandle, Thread};
 
 use parking_lot::Mutex;
 
 use super::super::BackendError;
 use super::affinity::{self, Affinity};
-
-/// How often a thread looks for the next operation before it parks: long enough to bridge the pauses inside a step,
-/// short enough that an idle runtime burns nothing anybody would notice.
-const SPINS: u32 = 20_000;
-
-/// A borrowed task list: what to call, with the thread's number and the task's.
-#[derive(Clone, Copy)]
-struct Job {
-    run: *const (dyn Fn(usize, usize) + Sync),
-    tasks: usize,
-}
-
-struct Shared {
-    /// Counts operations; a change tells the helpers that `job` is a new one.
-    generation: AtomicUsize,
-    job: std::cell::UnsafeCell<Option<Job>>,
-    /// The next task that nobody has taken.
-    next: AtomicUsize,
-    /// Helpers that have not finished the current operation.
-    busy: AtomicUsize,
-    panicked: AtomicBool,
-    closing: AtomicBool,
-}
-
-// SAFETY: `job` is written only by the thread that holds `Threads::running`, while no helper is busy, and is published
-// by the release store of `generation`; helpers read it after the matching acquire load. What it points to is `Sync`.
-unsafe impl Sync for Shared {}
-// SAFETY: as above; the pointer is never followed after the operation that set it has ended.
-unsafe impl Send for Shared {}
+use super::handover::Handover;
 
 /// A set of threads that belong to one backend.
 pub(super) struct Threads {
-    shared: Arc<Shared>,
+    handover: Arc<Handover>,
     helpers: Vec<(Thread, Option<JoinHandle<()>>)>,
     /// One operation at a time.
     running: Mutex<()>,
@@ -63,24 +34,17 @@ impl Threads {
     /// # Errors
     /// A core that a helper cannot be bound to.
     pub(super) fn bound(count: usize, affinity: &Affinity) -> Result<Self, BackendError> {
-        let shared = Arc::new(Shared {
-            generation: AtomicUsize::new(0),
-            job: std::cell::UnsafeCell::new(None),
-            next: AtomicUsize::new(0),
-            busy: AtomicUsize::new(0),
-            panicked: AtomicBool::new(false),
-            closing: AtomicBool::new(false),
-        });
+        let handover = Arc::new(Handover::new());
         let (tell, told) = std::sync::mpsc::channel();
         // Up to the first that cannot be had: the numbers have no gaps.
         let helpers: Vec<_> = (1..count)
             .map_while(|at| {
-                let (shared, tell, affinity) = (Arc::clone(&shared), tell.clone(), affinity.clone());
+                let (handover, tell, affinity) = (Arc::clone(&handover), tell.clone(), affinity.clone());
                 let life = move || {
                     // Nobody listens any more if another helper could not be bound.
                     let _ = tell.send(affinity::enter(&affinity, at));
                     drop(tell);
-                    help(&shared, at);
+                    handover.help(at);
                 };
                 let name = format!("mr-compute-{at}");
                 let handle = std::thread::Builder::new().name(name).spawn(life).ok()?;
@@ -88,7 +52,7 @@ impl Threads {
             })
             .collect();
         drop(tell);
-        let threads = Self { shared, helpers, running: Mutex::new(()) };
+        let threads = Self { handover, helpers, running: Mutex::new(()) };
         told.iter().collect::<Result<(), _>>()?;
         Ok(threads)
     }
@@ -120,89 +84,15 @@ impl Threads {
             (0..tasks).for_each(|task| run(0, task));
             return;
         }
-        let shared = &*self.shared;
-        // SAFETY: the lifetime is erased only until this function returns, and it returns only when no helper is busy.
-        let run_erased = unsafe {
-            std::mem::transmute::<
-                *const (dyn Fn(usize, usize) + Sync + '_),
-                *const (dyn Fn(usize, usize) + Sync + 'static),
-            >(run)
-        };
-        // SAFETY: no helper is busy, so none reads the job.
-        unsafe { *shared.job.get() = Some(Job { run: run_erased, tasks }) };
-        shared.next.store(0, Ordering::Relaxed);
-        shared.busy.store(self.helpers.len(), Ordering::Relaxed);
-        shared.generation.fetch_add(1, Ordering::Release);
-        for (thread, _) in &self.helpers {
-            thread.unpark();
-        }
-        // A panic of this thread's own tasks must wait for the helpers, who use what the caller's stack holds.
-        let mine = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| take(shared, tasks, 0, run)));
-        let mut spins = 0;
-        while shared.busy.load(Ordering::Acquire) != 0 {
-            spins += 1;
-            // Where threads outnumber processors, the one that is waited for may need this one's.
-            if spins % SPINS == 0 { std::thread::yield_now() } else { std::hint::spin_loop() }
-        }
-        let theirs = shared.panicked.swap(false, Ordering::Relaxed);
-        if let Err(panic) = mine {
-            std::panic::resume_unwind(panic);
-        }
-        if theirs {
-            std::panic::resume_unwind(Box::new("a compute thread panicked"));
-        }
-    }
-}
-
-/// Takes tasks until there are none.
-fn take(shared: &Shared, tasks: usize, number: usize, run: &(dyn Fn(usize, usize) + Sync)) {
-    loop {
-        let task = shared.next.fetch_add(1, Ordering::Relaxed);
-        if task >= tasks {
-            return;
-        }
-        run(number, task);
-    }
-}
-
-/// The life of a helper.
-fn help(shared: &Shared, number: usize) {
-    let mut seen = 0;
-    loop {
-        let mut spins = 0;
-        while shared.generation.load(Ordering::Acquire) == seen {
-            if shared.closing.load(Ordering::Relaxed) {
-                return;
-            }
-            spins += 1;
-            if spins < SPINS {
-                std::hint::spin_loop();
-            } else {
-                std::thread::park();
-            }
-        }
-        if shared.closing.load(Ordering::Relaxed) {
-            return;
-        }
-        seen = shared.generation.load(Ordering::Acquire);
-        // SAFETY: the operation cannot end, nor the job change, before this helper says that it is not busy.
-        if let Some(job) = unsafe { *shared.job.get() } {
-            // SAFETY: as above: what the job borrows lives until then.
-            let run = unsafe { &*job.run };
-            let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                take(shared, job.tasks, number, run)
-            }));
-            if ran.is_err() {
-                shared.panicked.store(true, Ordering::Relaxed);
-            }
-        }
-        shared.busy.fetch_sub(1, Ordering::Release);
+        let helpers = self.helpers.iter().map(|(thread, _)| thread);
+        // SAFETY: these are all helpers, and `running` is held.
+        unsafe { self.handover.run(helpers, tasks, run) };
     }
 }
 
 impl Drop for Threads {
     fn drop(&mut self) {
-        self.shared.closing.store(true, Ordering::Relaxed);
+        self.handover.close();
         for (thread, handle) in &mut self.helpers {
             thread.unpark();
             if let Some(handle) = handle.take() {
@@ -258,7 +148,7 @@ impl<T> SharedMut<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicU64;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     /// What every thread says of itself, in the order of their numbers.
     #[cfg(target_os = "linux")]

@@ -39,7 +39,8 @@ use writer::{Message, Pending, Writer};
 use crate::catalog::{Offering, Subject};
 use crate::clock::Clock;
 use crate::database::{Connection, Database, Durability};
-use crate::mailbox::{Door, Mailbox};
+use crate::door::Door;
+use crate::mailbox::Mailbox;
 
 /// How often it is looked whether other processes have written uses.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);

@@ -104,10 +104,30 @@ impl Writer {
         }
     }
 
+    /// Writes until the ledger is closed. A panic on the way (a defect of ours, or the host's clock) loses no record: it is tried
+    /// again after a while.
     pub(super) fn run(mut self) {
+        while let Err(panic) = guarded(|| self.serve()) {
+            tracing::error!(%panic, waiting = self.waiting.len(), "the ledger's thread panicked and goes on");
+            let problem = format!("the ledger's thread panicked: {panic}");
+            let cause = Arc::new(DatabaseError::Io { path: None, problem });
+            self.failed = Some((cause, Instant::now() + RETRY.1, RETRY.1));
+            if self.closing {
+                self.attempts_left = self.attempts_left.saturating_sub(1);
+                if self.attempts_left == 0 {
+                    break;
+                }
+            }
+        }
+        self.give_up();
+    }
+
+    /// Until it is closed, and everything is written or has been tried often enough.
+    fn serve(&mut self) {
         loop {
             self.hear();
             if self.waiting.is_empty() {
+                self.failed = None;
                 self.tell_flushes();
                 if self.closing {
                     return;
@@ -115,7 +135,7 @@ impl Writer {
             } else {
                 self.write();
                 if self.closing && self.attempts_left == 0 {
-                    return self.give_up();
+                    return;
                 }
             }
             let most = if self.waiting.is_empty() && self.mail.is_empty() { FOLD } else { FOLD_NOW };

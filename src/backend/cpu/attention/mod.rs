@@ -11,6 +11,7 @@ mod full;
 mod latent;
 mod merge;
 mod scratch;
+mod slots;
 mod softmax;
 mod tile;
 mod units;

@@ -2,20 +2,16 @@
 
 #![allow(clippy::multiple_unsafe_ops_per_block)] // Addresses into one block of memory.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use super::super::super::BLOCK_TOKENS;
+use super::slots::{self, Slots};
 use super::tile::{BLOCKS, ROWS, State, TOKENS};
-
-/// Bits of all slots; threads beyond them wait for one.
-const WORDS: usize = 8;
 
 /// Room for as many tasks as there are threads.
 pub(super) struct Scratch {
     at: *mut f32,
     head_dim: usize,
     padded: usize,
-    free: [AtomicU64; WORDS],
+    slots: Slots,
 }
 
 /// Addresses in one slot.
@@ -42,7 +38,7 @@ fn slot_len(head_dim: usize, padded: usize) -> usize {
 }
 
 fn slots(threads: usize) -> usize {
-    threads.clamp(1, WORDS * 64)
+    threads.clamp(1, Slots::MOST)
 }
 
 impl Scratch {
@@ -54,43 +50,19 @@ impl Scratch {
     /// Scratch in `room`, which has [`len`](Self::len) elements and must outlive it.
     pub(super) fn new(room: &mut [f32], threads: usize, head_dim: usize, padded: usize) -> Self {
         debug_assert!(room.len() >= Self::len(threads, head_dim, padded));
-        let slots = slots(threads);
-        let free = std::array::from_fn(|word| {
-            let bits = slots.saturating_sub(word * 64).min(64);
-            AtomicU64::new(if bits == 64 { u64::MAX } else { (1 << bits) - 1 })
-        });
-        Self { at: room.as_mut_ptr(), head_dim, padded, free }
+        Self { at: room.as_mut_ptr(), head_dim, padded, slots: Slots::new(slots(threads)) }
     }
 
     /// A slot that nobody else holds until it is dropped.
     pub(super) fn take(&self) -> Slot<'_> {
-        loop {
-            for (at, word) in self.free.iter().enumerate() {
-                let bits = word.load(Ordering::Relaxed);
-                if bits == 0 {
-                    continue;
-                }
-                let bit = bits & bits.wrapping_neg();
-                if word.fetch_and(!bit, Ordering::Acquire) & bit != 0 {
-                    return Slot {
-                        scratch: self,
-                        word,
-                        bit,
-                        number: at * 64 + bit.trailing_zeros() as usize,
-                    };
-                }
-            }
-            std::hint::spin_loop();
-        }
+        Slot { scratch: self, held: self.slots.take() }
     }
 }
 
 /// A borrowed part of the scratch.
 pub(super) struct Slot<'a> {
     scratch: &'a Scratch,
-    word: &'a AtomicU64,
-    bit: u64,
-    number: usize,
+    held: slots::Slot<'a>,
 }
 
 impl Slot<'_> {
@@ -100,7 +72,7 @@ impl Slot<'_> {
         let [queries, scores, keys, values, state] = lens(head_dim, padded);
         // SAFETY: the room holds every slot, and a slot everything that `lens` counts, the state twice.
         unsafe {
-            let queries_at = at.add(self.number * slot_len(head_dim, padded));
+            let queries_at = at.add(self.held.number() * slot_len(head_dim, padded));
             let scores_at = queries_at.add(queries);
             let keys_at = scores_at.add(scores);
             let values_at = keys_at.add(keys);
@@ -120,11 +92,5 @@ impl Slot<'_> {
     pub(super) fn states(&self) -> (State, State) {
         let parts = self.at();
         (parts.total, parts.part)
-    }
-}
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        self.word.fetch_or(self.bit, Ordering::Release);
     }
 }

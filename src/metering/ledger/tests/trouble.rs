@@ -1,12 +1,15 @@
 //! A database that does not take what is recorded.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use crossbeam::channel::{Receiver, Sender, bounded};
 use tempfile::tempdir;
 
 use super::{clock, heard, open, record, told};
+use crate::clock::{Clock, SystemClock};
 use crate::database::{Database, DatabaseError, Durability};
 use crate::error::{Error, ErrorKind};
 use crate::metering::ledger::{Ledger, LedgerError, LedgerOptions, Page, UsageFilter};
@@ -59,6 +62,64 @@ fn while_it_is_locked_records_wait_and_who_waits_is_told_in_time() {
     assert_eq!((ledger.unwritten(), ids(&ledger)), (0, vec!["first".into(), "second".into()]));
     assert!(first.is_empty());
     ledger.flush().unwrap();
+}
+
+/// A host's clock that panics on the ledger's thread while told to.
+struct PanickingClock {
+    told_to: AtomicBool,
+    tell: Sender<()>,
+}
+
+impl Clock for PanickingClock {
+    fn wall(&self) -> jiff::Timestamp {
+        SystemClock::new().wall()
+    }
+
+    fn monotonic(&self) -> Duration {
+        let is_here = std::thread::current().name() == Some("mr-ledger");
+        if is_here && self.told_to.load(Ordering::SeqCst) {
+            let _ = self.tell.try_send(());
+            panic!("the clock was told to panic");
+        }
+        Duration::ZERO
+    }
+}
+
+#[test]
+fn a_panic_on_its_thread_loses_no_record() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("registry.db");
+    let (tell, panics) = bounded(2);
+    let clock = Arc::new(PanickingClock { told_to: AtomicBool::new(true), tell });
+    let ledger =
+        Ledger::open(&Database::open(&path).unwrap(), clock.clone(), LedgerOptions::default()).unwrap();
+    let (let_go, holder) = hold(&path);
+    let kept = told(&ledger, record("kept"));
+    // The attempt that fails asks for the time; so does the next, behind the panic.
+    panics.recv().unwrap();
+    panics.recv().unwrap();
+    clock.told_to.store(false, Ordering::SeqCst);
+    drop(let_go);
+    holder.join().unwrap();
+    heard(&kept).unwrap();
+    ledger.flush().unwrap();
+    assert_eq!((ledger.unwritten(), ids(&ledger)), (0, vec!["kept".into()]));
+}
+
+#[test]
+fn a_ledger_that_panics_until_it_is_closed_tells_that_the_record_is_lost() {
+    let folder = tempdir().unwrap();
+    let path = folder.path().join("registry.db");
+    let (tell, _panics) = bounded(1);
+    let clock = Arc::new(PanickingClock { told_to: AtomicBool::new(true), tell });
+    let ledger = Ledger::open(&Database::open(&path).unwrap(), clock, LedgerOptions::default()).unwrap();
+    let (let_go, holder) = hold(&path);
+    let lost = told(&ledger, record("lost"));
+    drop(ledger);
+    let error = heard(&lost).unwrap_err();
+    assert!(matches!(&error, LedgerError::Lost { request_id, .. } if request_id == "lost"), "{error}");
+    drop(let_go);
+    holder.join().unwrap();
 }
 
 #[test]
