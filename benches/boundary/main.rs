@@ -93,16 +93,13 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     add("rust_token_us", "reading a token, Rust", native, us, "");
     let of_event = best(&c, &|round| round.text_seconds / round.events);
     let merged = best(&c, &|round| round.tokens / round.events);
-    add(
-        "c_event_us",
-        "reading an event, C, its text",
-        of_event,
-        us,
-        &format!("{merged:.2} tokens in an event"),
-    );
-    add("text_overhead_us", "the boundary, per event, its text", of_event - native, us, "aim: under 2");
-    let of_event = best(&c, &|round| round.json_seconds / round.json_events);
-    add("json_overhead_us", "the boundary, per event, its JSON", of_event - native, us, "aim: under 2");
+    let note = format!("{merged:.2} tokens in an event");
+    add("c_event_us", "reading an event, C, its text", of_event, us, &note);
+    // For the same answers: an event may bring what Rust reads in several steps.
+    let added = best(&c, &|round| (round.text_seconds - native * round.tokens) / round.events);
+    add("text_overhead_us", "the boundary, per event, its text", added, us, "aim: under 2");
+    let added = best(&c, &|round| (round.json_seconds - native * round.tokens) / round.json_events);
+    add("json_overhead_us", "the boundary, per event, its JSON", added, us, "aim: under 2");
     add("rust_call_us", "a request that is refused, Rust", best(&rust, &|round| round.call_seconds), us, "");
     let call = best(&c, &|round| round.call_seconds);
     add("c_call_us", "a request that is refused, C", call, us, "with its error, which is freed");

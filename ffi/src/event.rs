@@ -30,25 +30,34 @@ impl Castable for mr_event {
     type RustType = EventHandle;
 }
 
-/// An event, ready to be lent.
-#[derive(Debug)]
+/// An event, ready to be lent. What is not always asked for is printed when somebody does.
 pub(crate) struct EventHandle {
     kind: i32,
     text: CText,
-    json: CText,
-    /// As server-sent events; made when somebody asks for them.
+    chunks: Option<Box<dyn Chunks>>,
+    json: OnceLock<Printed>,
+    /// As server-sent events.
     stream: OnceLock<CText>,
-    /// The JSON of each chunk, as bytes of `json`.
-    chunks: Vec<Range<usize>>,
     error: Option<ErrorHandle>,
 }
 
-impl EventHandle {
-    /// Pieces of an answer, and the text that they add.
-    pub(crate) fn chunks<C: Serialize>(text: String, chunks: &[C]) -> Self {
+/// Pieces of an answer, of whatever shape.
+trait Chunks: Send + Sync {
+    fn print(&self) -> Printed;
+}
+
+/// Chunks as a JSON list.
+struct Printed {
+    json: CText,
+    /// Each chunk, as bytes of the list.
+    parts: Vec<Range<usize>>,
+}
+
+impl<C: Serialize + Send + Sync> Chunks for Vec<C> {
+    fn print(&self) -> Printed {
         let mut json = vec![b'['];
-        let mut parts = Vec::with_capacity(chunks.len());
-        for chunk in chunks {
+        let mut parts = Vec::with_capacity(self.len());
+        for chunk in self {
             if !parts.is_empty() {
                 json.push(b',');
             }
@@ -60,19 +69,31 @@ impl EventHandle {
             parts.push(begin..json.len());
         }
         json.push(b']');
-        let json = CText::new(String::from_utf8(json).unwrap_or_default());
-        Self { json, chunks: parts, text: CText::new(text), ..Self::of_kind(MR_EVENT_CHUNKS) }
+        Printed { json: CText::new(String::from_utf8(json).unwrap_or_default()), parts }
+    }
+}
+
+impl EventHandle {
+    /// Pieces of an answer, and the text that they add.
+    pub(crate) fn chunks<C: Serialize + Send + Sync + 'static>(text: String, chunks: Vec<C>) -> Self {
+        Self::new(MR_EVENT_CHUNKS, CText::new(text), Some(Box::new(chunks)), None)
     }
 
     /// The end, good or not.
     pub(crate) fn end(error: Option<ErrorHandle>) -> Self {
         let kind = if error.is_some() { MR_EVENT_FAILED } else { MR_EVENT_FINISHED };
-        Self { error, ..Self::of_kind(kind) }
+        Self::new(kind, CText::new(""), None, error)
     }
 
-    fn of_kind(kind: i32) -> Self {
-        let (text, json) = (CText::new(""), CText::new("[]"));
-        Self { kind, text, json, stream: OnceLock::new(), chunks: Vec::new(), error: None }
+    fn new(kind: i32, text: CText, chunks: Option<Box<dyn Chunks>>, error: Option<ErrorHandle>) -> Self {
+        Self { kind, text, chunks, json: OnceLock::new(), stream: OnceLock::new(), error }
+    }
+
+    fn printed(&self) -> &Printed {
+        self.json.get_or_init(|| match &self.chunks {
+            Some(chunks) => chunks.print(),
+            None => Printed { json: CText::new("[]"), parts: Vec::new() },
+        })
     }
 
     /// The event as server-sent events.
@@ -82,9 +103,9 @@ impl EventHandle {
             Some(error) => CText::new(data(error.json().as_str())),
             None if self.kind == MR_EVENT_FINISHED => CText::new(event_stream::DONE),
             None => {
-                let json = self.json.as_str();
-                let chunk = |part: &Range<usize>| data(json.get(part.clone()).unwrap_or_default());
-                CText::new(self.chunks.iter().map(chunk).collect::<String>())
+                let Printed { json, parts } = self.printed();
+                let chunk = |part: &Range<usize>| data(json.as_str().get(part.clone()).unwrap_or_default());
+                CText::new(parts.iter().map(chunk).collect::<String>())
             }
         })
     }
@@ -138,7 +159,7 @@ pub unsafe extern "C" fn mr_event_get_text(event: *const mr_event, len: *mut usi
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mr_event_get_json(event: *const mr_event, len: *mut usize) -> *const c_char {
     // SAFETY: the contract of the header: a live handle, memory behind `len`.
-    unsafe { lend(event, len, |event| Some(&event.json)) }
+    unsafe { lend(event, len, |event| Some(&event.printed().json)) }
 }
 
 /// The event as server-sent events, for hosts that offer over HTTP what the library answers: "data: ", a chunk in the OpenAI

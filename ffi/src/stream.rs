@@ -35,7 +35,7 @@ pub(crate) trait Answer: Send + Sync {
 }
 
 /// The text that a chunk adds to its answer; of several choices, to the first.
-trait Piece: Serialize {
+trait Piece: Serialize + Send + Sync + 'static {
     fn add_to(&self, text: &mut String);
 }
 
@@ -55,7 +55,7 @@ impl Piece for CompletionChunk {
     }
 }
 
-fn event<C: Piece>(chunks: &[C]) -> EventHandle {
+fn event<C: Piece>(chunks: Vec<C>) -> EventHandle {
     let mut text = String::new();
     chunks.iter().for_each(|chunk| chunk.add_to(&mut text));
     EventHandle::chunks(text, chunks)
@@ -75,12 +75,12 @@ impl<S: Shape> Failing for ResponseStream<S> {
 impl<S> Answer for ResponseStream<S>
 where
     S: Shape + Send + Sync + Unpin,
-    S::Chunk: Piece + Send + Unpin,
+    S::Chunk: Piece + Unpin,
     S::Response: Serialize,
 {
     fn next(&self, timeout: Duration) -> Result<Found, Error> {
         match self.next_timeout(timeout)? {
-            Next::Chunks(chunks) => Ok(Found::Event(event(&chunks))),
+            Next::Chunks(chunks) => Ok(Found::Event(event(chunks))),
             Next::TimedOut => Ok(Found::TimedOut),
             Next::Finished => self.failure().map_or(Ok(Found::End), Err),
         }
@@ -96,7 +96,7 @@ where
         if let Ok(Next::Chunks(rest)) = self.next_timeout(Duration::ZERO) {
             chunks.extend(rest);
         }
-        Poll::Ready(Ok(Some(event(&chunks))))
+        Poll::Ready(Ok(Some(event(chunks))))
     }
 
     fn wait(&self, timeout: Option<Duration>) -> Option<Result<String, Error>> {
