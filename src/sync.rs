@@ -13,9 +13,9 @@ pub(crate) const SPINS: u32 = 20_000;
 pub(crate) const SPINS_AT_ONCE: u32 = 500;
 
 /// A value that is reached through a shared reference; when that is allowed is said by whoever follows the pointers.
-pub(crate) struct Cell<T>(std::cell::UnsafeCell<T>);
+pub(crate) struct UnsafeCell<T>(std::cell::UnsafeCell<T>);
 
-impl<T> Cell<T> {
+impl<T> UnsafeCell<T> {
     pub(crate) fn new(value: T) -> Self {
         Self(std::cell::UnsafeCell::new(value))
     }

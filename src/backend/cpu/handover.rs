@@ -1,7 +1,7 @@
 //! Hands the tasks of one operation to threads that wait for it, and gets them back, without a lock.
 
 use crate::sync::{
-    AtomicBool, AtomicUsize, Cell, Ordering, SPINS, SPINS_AT_ONCE, Thread, park, spin_loop, yield_now,
+    AtomicBool, AtomicUsize, Ordering, SPINS, SPINS_AT_ONCE, Thread, UnsafeCell, park, spin_loop, yield_now,
 };
 
 /// A borrowed task list: what to call, with the thread's number and the task's.
@@ -15,7 +15,7 @@ struct Job {
 pub(super) struct Handover {
     /// Counts operations; a change tells the helpers that `job` is a new one.
     generation: AtomicUsize,
-    job: Cell<Option<Job>>,
+    job: UnsafeCell<Option<Job>>,
     /// The next task that nobody has taken.
     next: AtomicUsize,
     /// Helpers that have not finished the current operation.
@@ -34,7 +34,7 @@ impl Handover {
     pub(super) fn new() -> Self {
         Self {
             generation: AtomicUsize::new(0),
-            job: Cell::new(None),
+            job: UnsafeCell::new(None),
             next: AtomicUsize::new(0),
             busy: AtomicUsize::new(0),
             panicked: AtomicBool::new(false),
