@@ -23,15 +23,21 @@ func TestCancelEndsWhateverWaits(t *testing.T) {
 	calls := map[string]func(context.Context) error{
 		"Complete": func(ctx context.Context) error { _, err := rt.Complete(ctx, long()); return err },
 		"Wait": func(ctx context.Context) error {
-			stream := must(rt.SubmitCompletion(ctx, long()))(t)
+			stream, err := rt.SubmitCompletion(ctx, long())
+			if err != nil {
+				return err
+			}
 			defer stream.Close()
-			_, err := stream.Wait()
+			_, err = stream.Wait()
 			return err
 		},
 		"Next": func(ctx context.Context) error {
-			stream := must(rt.SubmitCompletion(ctx, long()))(t)
+			stream, err := rt.SubmitCompletion(ctx, long())
+			if err != nil {
+				return err
+			}
 			defer stream.Close()
-			_, err := read(stream)
+			_, err = read(stream)
 			return err
 		},
 		"CompleteStream": func(ctx context.Context) error {
@@ -43,8 +49,13 @@ func TestCancelEndsWhateverWaits(t *testing.T) {
 			return nil
 		},
 	}
+	idle := func() bool { s := stats(t, rt); return s.Running == 0 && s.Queued == 0 }
 	for name, call := range calls {
 		t.Run(name, func(t *testing.T) {
+			// Steps from here on are those of this call.
+			if !eventually(idle) {
+				t.Fatal("the engine still runs what was cancelled")
+			}
 			ctx, cancel := context.WithCancelCause(ctx)
 			reason := errors.New("the user has gone")
 			before := stats(t, rt).Steps
@@ -61,7 +72,7 @@ func TestCancelEndsWhateverWaits(t *testing.T) {
 			}
 		})
 	}
-	if !eventually(func() bool { s := stats(t, rt); return s.Running == 0 && s.Queued == 0 }) {
+	if !eventually(idle) {
 		t.Fatal("the engine still runs what was cancelled")
 	}
 	ctx, cancel := context.WithCancel(ctx)
