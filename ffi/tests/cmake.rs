@@ -56,6 +56,7 @@ fn quickstart(libraries: &str, target: &str) {
     run(Command::new("cmake").arg("--build").arg(&build).args(["--target", "quickstart"]));
     let output = run(Command::new(build.join("quickstart")).current_dir(manifest("..")));
     let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.starts_with(", there was a little girl named Lily."), "{text}");
     assert!(text.contains("\nserved by stories260K@"), "{text}");
 }
 

@@ -16,7 +16,8 @@ func main() {
 	defer rt.Close()
 	_, err = rt.Serve(ctx, "stories", "../models/stories260K")
 	check(err)
-	for event, err := range rt.CompleteStream(ctx, runtime.CompletionRequest{Model: "stories", Prompt: "Once upon a time"}) {
+	ask := runtime.CompletionRequest{Model: "stories", Prompt: "Once upon a time", MaxTokens: 64, Temperature: runtime.Ptr(0.0)}
+	for event, err := range rt.CompleteStream(ctx, ask) {
 		check(err)
 		fmt.Print(event.Text)
 	}

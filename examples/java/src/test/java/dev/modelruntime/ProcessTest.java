@@ -62,7 +62,7 @@ class ProcessTest {
         assertEquals(block.group(1), code.substring(code.indexOf("import ")));
         Result result = run(quickstart, library());
         assertEquals(0, result.status(), result.output());
-        assertTrue(result.output().startsWith(", there was a"), result.output());
+        assertTrue(result.output().startsWith(", there was a little girl named Lily."), result.output());
     }
 
     @Test
