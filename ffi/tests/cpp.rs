@@ -130,7 +130,10 @@ fn the_quickstart_is_in_the_readme_and_runs() {
     let output = run(Command::new(program).current_dir(manifest("..")));
     let text = String::from_utf8(output.stdout).unwrap();
     let (story, version) = text.rsplit_once("\nserved by ").unwrap();
-    assert!(story.starts_with(", there was a little girl named Lily.") && version.starts_with("stories260K@"), "{text}");
+    assert!(
+        story.starts_with(", there was a little girl named Lily.") && version.starts_with("stories260K@"),
+        "{text}"
+    );
 }
 
 #[test]
