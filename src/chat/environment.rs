@@ -3,15 +3,12 @@
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, ValueKind};
-use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, State, UndefinedBehavior, Value};
 
+use super::fuel::{FUEL, spend};
 use super::methods::{self, MAX_WIDTH};
 use super::write::{self, JsonStyle};
 
-/// Instructions that one rendering may take. A long conversation with many tools takes some ten thousand.
-pub(super) const FUEL: u64 = 400_000;
-/// Instructions that each of the short conversations of [`super::probe`] may take: together no more than one rendering.
-pub(super) const PROBE_FUEL: u64 = FUEL / 10;
 /// How deep blocks and macros may be nested, in the template engine's measure.
 const RECURSION: usize = 120;
 
@@ -30,9 +27,9 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     environment.set_fuel(Some(FUEL));
     environment.set_recursion_limit(RECURSION);
     environment.set_unknown_method_callback(methods::call);
-    environment.set_formatter(|out, _state, value| {
-        let text = write::python(value)?;
-        out.write_str(&text).map_err(|_| Error::new(ErrorKind::WriteFailure, "the output is too long"))
+    environment.set_formatter(|out, state, value| {
+        let text = write::python(value, &|bytes| spend(state, bytes))?;
+        out.write_str(&text).map_err(|_| Error::new(ErrorKind::WriteFailure, "a value could not be printed"))
     });
     minijinja_contrib::add_to_environment(&mut environment);
     // Prints the whole state of the engine; Jinja2 has no such function.
@@ -40,23 +37,32 @@ pub(super) fn environment() -> Result<Environment<'static>, Error> {
     environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
         Err(Error::new(ErrorKind::InvalidOperation, message.clone()).with_source(Refusal(message)))
     });
-    // These make as many items as they are told to.
-    environment.remove_filter("batch");
-    environment.remove_filter("slice");
+    // Writes a list that holds itself many times to its end, whatever that takes.
+    environment.remove_filter("pprint");
     environment.add_filter("indent", indent);
-    environment.add_filter("format", |format: &str, args: Rest<Value>| -> Result<Value, Error> {
-        methods::check_format(format)?;
-        minijinja::formatting::format(minijinja::formatting::FormatStyle::Printf, format, &args)
-            .map(Value::from)
-    });
+    environment.add_filter(
+        "format",
+        |state: &State<'_, '_>, format: &str, args: Rest<Value>| -> Result<Value, Error> {
+            methods::check_format(state, format, &args)?;
+            minijinja::formatting::format(minijinja::formatting::FormatStyle::Printf, format, &args)
+                .map(Value::from)
+        },
+    );
     environment.add_test("callable", |value: &Value| value.kind() == ValueKind::Plain);
     environment.add_filter("tojson", tojson);
-    environment.add_filter("string", |value: Value| write::python(&value));
+    environment.add_filter("string", |state: &State<'_, '_>, value: Value| {
+        write::python(&value, &|bytes| spend(state, bytes))
+    });
     Ok(environment)
 }
 
 /// `tojson(value, ensure_ascii=False, indent=None, separators=None, sort_keys=False)`, without HTML escapes.
-fn tojson(value: Value, positional: Rest<Value>, named: Kwargs) -> Result<Value, Error> {
+fn tojson(
+    state: &State<'_, '_>,
+    value: Value,
+    positional: Rest<Value>,
+    named: Kwargs,
+) -> Result<Value, Error> {
     let argument = |index: usize, name: &str| -> Result<Option<Value>, Error> {
         let value = match positional.get(index) {
             Some(value) => Some(value.clone()),
@@ -85,7 +91,7 @@ fn tojson(value: Value, positional: Rest<Value>, named: Kwargs) -> Result<Value,
         sort_keys: flag(3, "sort_keys")?,
     };
     named.assert_all_used()?;
-    write::json(&value, &style).map(Value::from)
+    write::json(&value, &style, &|bytes| spend(state, bytes)).map(Value::from)
 }
 
 fn text_at(pair: &Value, index: usize) -> Result<String, Error> {
@@ -97,18 +103,18 @@ fn text_at(pair: &Value, index: usize) -> Result<String, Error> {
 
 /// `indent(text, width=4, first=False, blank=False)`, its width limited.
 fn indent(
+    state: &State<'_, '_>,
     text: &str,
-    width: Option<Value>,
-    first: Option<bool>,
-    blank: Option<bool>,
+    positional: Rest<Value>,
     named: Kwargs,
 ) -> Result<String, Error> {
-    let width = match width {
-        Some(width) => Some(width),
-        None => named.get::<Option<Value>>("width")?,
+    let argument = |index: usize, name: &str| match positional.get(index) {
+        Some(value) => Ok(Some(value.clone())),
+        None => named.get::<Option<Value>>(name),
     };
-    let first = first.or(named.get::<Option<bool>>("first")?).unwrap_or(false);
-    let blank = blank.or(named.get::<Option<bool>>("blank")?).unwrap_or(false);
+    let width = argument(0, "width")?.filter(|width| !width.is_none());
+    let first = argument(1, "first")?.is_some_and(|value| value.is_true());
+    let blank = argument(2, "blank")?.is_some_and(|value| value.is_true());
     named.assert_all_used()?;
     let margin = match width {
         None => " ".repeat(4),
@@ -118,6 +124,7 @@ fn indent(
             _ => return Err(methods::too_wide()),
         },
     };
+    spend(state, text.lines().count() * margin.len())?;
     let mut out = String::with_capacity(text.len());
     for (index, line) in text.split_inclusive('\n').enumerate() {
         let empty = line.trim_end_matches(['\n', '\r']).is_empty();

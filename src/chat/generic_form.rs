@@ -94,6 +94,6 @@ fn json(value: &Value) -> Result<String, TemplateError> {
         separators: (", ".to_owned(), ": ".to_owned()),
         sort_keys: false,
     };
-    write::json(&from_json(value)?, &style)
+    write::json(&from_json(value)?, &style, &|_| Ok(()))
         .map_err(|e| TemplateError::Render { line: 0, message: format!("the tools: {e}") })
 }

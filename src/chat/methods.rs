@@ -1,8 +1,11 @@
 //! Methods of Python's types: those of the template engine's own collection and some that it lacks.
 
-use minijinja::value::{Tuple, from_args};
+use minijinja::value::{Tuple, ValueKind, from_args};
 use minijinja::{Error, ErrorKind, State, Value};
 use minijinja_contrib::pycompat::unknown_method_callback;
+
+use super::fuel::{ITEM, spend};
+use super::write;
 
 /// The widest field that formatting may pad a text to.
 pub(super) const MAX_WIDTH: usize = 999;
@@ -14,16 +17,35 @@ pub(super) fn call(
     name: &str,
     args: &[Value],
 ) -> Result<Value, Error> {
-    match value.as_str() {
-        Some(text) => match string_method(text, name, args)? {
-            Some(result) => Ok(result),
-            None => unknown_method_callback(state, value, name, args),
-        },
+    let known = match value.as_str() {
+        Some(text) => string_method(state, text, name, args)?,
+        None if value.kind() == ValueKind::Seq && name == "count" => Some(count(state, value, args)?),
+        None => None,
+    };
+    match known {
+        Some(result) => Ok(result),
         None => unknown_method_callback(state, value, name, args),
     }
 }
 
-fn string_method(text: &str, name: &str, args: &[Value]) -> Result<Option<Value>, Error> {
+fn count(state: &State<'_, '_>, items: &Value, args: &[Value]) -> Result<Value, Error> {
+    let (wanted,): (&Value,) = from_args(args)?;
+    let mut found = 0;
+    for item in items.try_iter()? {
+        spend(state, ITEM)?;
+        found += usize::from(item == *wanted);
+    }
+    Ok(Value::from(found))
+}
+
+fn string_method(
+    state: &State<'_, '_>,
+    text: &str,
+    name: &str,
+    args: &[Value],
+) -> Result<Option<Value>, Error> {
+    spend(state, text.len())?;
+    spend(state, pieces(text, name, args))?;
     Ok(Some(match name {
         "removeprefix" => {
             let (prefix,): (&str,) = from_args(args)?;
@@ -60,18 +82,49 @@ fn string_method(text: &str, name: &str, args: &[Value]) -> Result<Option<Value>
         }
         "center" | "ljust" | "rjust" | "zfill" => pad(text, name, args)?,
         "join" => {
-            let (items,): (Value,) = from_args(args)?;
-            if let Some(item) = items.try_iter()?.find(|item| item.as_str().is_none()) {
-                return Err(invalid(format!("join expects strings, found a value of type {}", item.kind())));
-            }
-            return Ok(None);
+            let (items,): (&Value,) = from_args(args)?;
+            join(state, text, items)?
         }
         "format" => {
-            check_format(text)?;
+            check_format(state, text, args)?;
             return Ok(None);
         }
         _ => return Ok(None),
     }))
+}
+
+/// The bytes of what a method makes for every place of `text` where it finds something.
+fn pieces(text: &str, name: &str, args: &[Value]) -> usize {
+    let argument = |index: usize| args.get(index).and_then(Value::as_str);
+    let places = |part: Option<&str>| match part {
+        Some(part) => text.matches(part).count() + 1,
+        None => text.split_whitespace().count() + 1,
+    };
+    match name {
+        "replace" => places(argument(0)).saturating_mul(argument(1).map_or(0, str::len)),
+        "split" | "rsplit" => places(argument(0)).saturating_mul(ITEM),
+        "splitlines" => places(Some("\n")).saturating_mul(ITEM),
+        // A list of texts to compare with.
+        "startswith" | "endswith" if argument(0).is_none() => {
+            args.first().and_then(Value::len).unwrap_or(usize::MAX).saturating_mul(ITEM)
+        }
+        _ => 0,
+    }
+}
+
+fn join(state: &State<'_, '_>, separator: &str, items: &Value) -> Result<Value, Error> {
+    let mut joined = String::new();
+    for (index, item) in items.try_iter()?.enumerate() {
+        let Some(item) = item.as_str() else {
+            return Err(invalid(format!("join expects strings, found a value of type {}", item.kind())));
+        };
+        spend(state, ITEM + separator.len() + item.len())?;
+        if index > 0 {
+            joined.push_str(separator);
+        }
+        joined.push_str(item);
+    }
+    Ok(Value::from(joined))
 }
 
 fn rsplit(text: &str, separator: Option<&str>, most: Option<i64>) -> Result<Value, Error> {
@@ -126,8 +179,14 @@ fn pad(text: &str, name: &str, args: &[Value]) -> Result<Value, Error> {
     Ok(Value::from(format!("{sign}{}{digits}{}", fill.repeat(left), fill.repeat(right))))
 }
 
-/// Refuses formats whose fields are wider than [`MAX_WIDTH`] or as wide as an argument says.
-pub(super) fn check_format(format: &str) -> Result<(), Error> {
+/// Refuses formats whose fields are wider than [`MAX_WIDTH`] or as wide as an argument says, and pays for their text.
+pub(super) fn check_format(state: &State<'_, '_>, format: &str, args: &[Value]) -> Result<(), Error> {
+    let fields = format.bytes().filter(|byte| b"%{".contains(byte)).count();
+    let mut longest = 0;
+    for argument in args {
+        longest = longest.max(write::python(argument, &|bytes| spend(state, bytes))?.len());
+    }
+    spend(state, fields.saturating_mul(longest + MAX_WIDTH))?;
     let mut digits = 0;
     for (index, character) in format.char_indices() {
         digits = if character.is_ascii_digit() { digits + 1 } else { 0 };

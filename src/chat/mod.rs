@@ -12,6 +12,7 @@ mod classification;
 mod dialect;
 mod environment;
 mod error;
+mod fuel;
 mod generation;
 pub mod generic_form;
 mod methods;

@@ -8,7 +8,7 @@
 use std::io;
 use std::thread;
 
-/// Bytes per link measured at most some hundred; links are at most [`super::environment::FUEL`].
+/// Bytes per link measured at most some hundred; a link takes more than one of [`super::fuel::FUEL`].
 const STACK: usize = 512 << 20;
 
 /// Runs `work` on a large stack and waits for it.

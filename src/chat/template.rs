@@ -10,8 +10,9 @@ use minijinja::{Environment, Error, ErrorKind, Value};
 use serde_json::Map;
 
 use super::dialect::Dialect;
-use super::environment::{FUEL, PROBE_FUEL, Refusal, environment};
+use super::environment::{Refusal, environment};
 use super::error::TemplateError;
+use super::fuel::{FUEL, PROBE_FUEL};
 use super::generation;
 use super::probe;
 use super::stack::with_room;
@@ -20,8 +21,6 @@ use super::values::from_json;
 const NAME: &str = "chat";
 /// The longest template source, in bytes; the longest in use are some ten thousand.
 const MAX_SOURCE: usize = 128 << 10;
-/// The longest prompt a template may make, in bytes.
-const MAX_OUTPUT: usize = 64 << 20;
 
 /// The special tokens that templates write out, as text. A token that a model does not have is undefined in its
 /// template.
@@ -63,8 +62,9 @@ pub struct TemplateInput<'a> {
 /// A chat template, compiled. Renders a conversation into the prompt that the model was trained on.
 ///
 /// Templates are Jinja2 as Hugging Face's transformers runs it. They are data of a model, not trusted code: they reach
-/// nothing but their input, and instructions, nesting, source and output are limited. What a template puts together
-/// before it is printed is limited by the instructions only.
+/// nothing but their input, and source, nesting, instructions and text are limited: a rendering makes at most 32 MiB of it.
+/// A list counts as what it is made of; one that holds itself many times over can still take more time or memory than there
+/// is where it is compared, joined to a text or added to itself.
 #[derive(Debug)]
 pub struct ChatTemplate {
     environment: Environment<'static>,
@@ -133,16 +133,7 @@ impl ChatTemplate {
             variables.push((name, from_json(value)?));
         }
         let template = self.environment.get_template(NAME).map_err(|e| render_error(&e))?;
-        let mut output = Bounded::default();
-        let result = template.render_captured_to(Value::from_pairs(variables), &mut output);
-        if output.full {
-            return Err(TemplateError::Limit { what: "the prompt in bytes", limit: MAX_OUTPUT });
-        }
-        if let Err(error) = result {
-            return Err(render_error(&error));
-        }
-        String::from_utf8(output.bytes)
-            .map_err(|e| TemplateError::Render { line: 0, message: format!("the prompt is not UTF-8: {e}") })
+        template.render(Value::from_pairs(variables)).map_err(|e| render_error(&e))
     }
 }
 
@@ -151,28 +142,6 @@ fn strftime(now: Timestamp, format: &str) -> Result<String, Error> {
     BrokenDownTime::from(&zoned).to_string(format).map_err(|e| {
         Error::new(ErrorKind::InvalidOperation, format!("strftime_now cannot format {format:?}: {e}"))
     })
-}
-
-/// A buffer that stops growing at [`MAX_OUTPUT`].
-#[derive(Default)]
-struct Bounded {
-    bytes: Vec<u8>,
-    full: bool,
-}
-
-impl io::Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.bytes.len().saturating_add(bytes.len()) > MAX_OUTPUT {
-            self.full = true;
-            return Err(io::Error::other("the output is too long"));
-        }
-        self.bytes.extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 fn no_room(error: io::Error) -> TemplateError {
@@ -188,7 +157,10 @@ fn syntax(error: Error) -> TemplateError {
 
 fn render_error(error: &Error) -> TemplateError {
     if error.kind() == ErrorKind::OutOfFuel {
-        return TemplateError::Limit { what: "the number of instructions", limit: FUEL as usize };
+        return TemplateError::Limit {
+            what: "the work in instructions, each 64 bytes of text one",
+            limit: FUEL as usize,
+        };
     }
     let mut cause: Option<&(dyn std::error::Error + 'static)> = error.source();
     while let Some(inner) = cause {

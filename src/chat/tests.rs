@@ -178,11 +178,12 @@ fn hostile_templates_end() {
         assert!(begun.elapsed() < Duration::from_secs(20), "{shown}: {:?}", begun.elapsed());
     }
     // A value nested as deep as instructions allow: compared, printed and dropped.
-    let nest = format!("[{}ns.a{}]", "[".repeat(100), "]".repeat(100));
+    let nest = format!("{}ns.a{}", "[".repeat(70), "]".repeat(70));
     for last in ["", "{{ ns.a == ns.b }}", "{{ 'x' ~ ns.a }}", "{{ ns.a }}"] {
-        let _ = render(&format!(
-            "{{% set ns = namespace(a=[], b=[]) %}}{{% for i in range(1700) %}}{{% set ns.a = {nest} %}}{{% set ns.b = {nest} %}}{{% endfor %}}{last}"
+        let made = render(&format!(
+            "{{% set ns = namespace(a=[], b=[]) %}}{{% for i in range(1950) %}}{{% set ns.a = {nest} %}}{{% set ns.b = {nest} %}}{{% endfor %}}made{last}"
         ));
+        assert!(!last.is_empty() || made.as_deref().ok() == Some("made"), "{made:?}");
     }
     // Long but flat: may pass or fail, but comes to an end.
     let elifs = format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(10_000));
@@ -193,6 +194,50 @@ fn hostile_templates_end() {
     }
     let _ = render(&deep_filters);
     let _ = render(&deep_not);
+}
+
+/// Each would take more memory than there is.
+#[test]
+fn texts_that_grow_without_end_are_errors() {
+    let again = |step: &str, last: &str| {
+        format!(
+            "{{% set ns = namespace(x='ab', l=['ab']) %}}{{% for i in range(60) %}}{step}{{% endfor %}}{last}"
+        )
+    };
+    let long = |last: &str| format!("{{% set x = 'a' * 20000000 %}}{last}");
+    let nested = |last: &str| again("{% set ns.l = [ns.l, ns.l] %}", last);
+    for source in [
+        again("{% set ns.x = ns.x ~ ns.x %}", ""),
+        again("{% set ns.x = ns.x + ns.x %}", ""),
+        again("{% set ns.x = ns.x * 4 %}", ""),
+        again("{% set x %}{{ ns.x }}{{ ns.x }}{% endset %}{% set ns.x = x %}", ""),
+        again("{% set ns.x = [ns.x, ns.x] | join %}", ""),
+        again("{% set ns.x = ''.join([ns.x, ns.x]) %}", ""),
+        again("{% set ns.x = ns.x.replace('a', ns.x) %}", ""),
+        again("{% set ns.x = ns.x | replace('a', ns.x) %}", ""),
+        again("{% set ns.x = '%s%s' | format(ns.x, ns.x) %}", ""),
+        again("{% set ns.x = '{}{}'.format(ns.x, ns.x) %}", ""),
+        again("{% set ns.x = '{a}{a}'.format(a=ns.x) %}", ""),
+        "{% set x = 'a' * 30000 %}{% for i in range(99999) %}{{ x.replace('a', 'aaaaaaaa') }}{% endfor %}"
+            .to_owned(),
+        long("{{ x.replace('a', x) }}"),
+        long("{{ x.join(x | list) }}"),
+        long("{{ x.split('a') | length }}"),
+        long("{{ x.rsplit('a') | length }}"),
+        long("{{ ('{0}' * 10000).format(x) }}"),
+        "{{ ('\n' * 20000000) | indent(999, true, true) }}".to_owned(),
+        "{{ ('\n' * 20000000).splitlines() | length }}".to_owned(),
+        nested("{{ ns.l }}"),
+        nested("{{ ns.l | tojson }}"),
+        nested("{{ ns.l | string }}"),
+        nested("{{ '%s' | format(ns.l) }}"),
+        nested("{{ '{}'.format(ns.l) }}"),
+        "{{ [[[1]]] | tojson(separators=('a' * 20000000, ':')) }}".to_owned(),
+    ] {
+        let shown: String = source.chars().take(160).collect();
+        let error = render(&source).expect_err(&shown);
+        assert!(matches!(error, TemplateError::Limit { .. }), "{shown}: {error}");
+    }
 }
 
 #[test]

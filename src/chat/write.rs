@@ -5,6 +5,8 @@ use std::fmt::Write;
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
+use super::fuel::ITEM;
+
 /// How deep lists and maps may be nested; deeper ones are an error rather than a deep recursion.
 const MAX_DEPTH: usize = 128;
 
@@ -21,6 +23,10 @@ pub(super) struct JsonStyle {
     pub(super) sort_keys: bool,
 }
 
+/// Pays for a number of bytes before they are written. A list may hold another one many times, which is nothing until it is
+/// written.
+type Spend<'a> = &'a dyn Fn(usize) -> Result<(), Error>;
+
 /// What is written, and the differences between the two notations.
 enum Notation<'a> {
     Json(&'a JsonStyle),
@@ -28,25 +34,32 @@ enum Notation<'a> {
 }
 
 /// The JSON of a value.
-pub(super) fn json(value: &Value, style: &JsonStyle) -> Result<String, Error> {
+pub(super) fn json(value: &Value, style: &JsonStyle, spend: Spend<'_>) -> Result<String, Error> {
     let mut out = String::new();
-    write_value(&mut out, value, &Notation::Json(style), 0)?;
+    write_value(&mut out, value, &Notation::Json(style), 0, spend)?;
     Ok(out)
 }
 
 /// What `str()` makes of a value: a string as it is, lists and maps in Python's notation.
-pub(super) fn python(value: &Value) -> Result<String, Error> {
+pub(super) fn python(value: &Value, spend: Spend<'_>) -> Result<String, Error> {
     match value.kind() {
-        ValueKind::Number | ValueKind::Seq | ValueKind::Map => {
+        ValueKind::Number | ValueKind::Seq | ValueKind::Iterable | ValueKind::Map => {
             let mut out = String::new();
-            write_value(&mut out, value, &Notation::Python, 0)?;
+            write_value(&mut out, value, &Notation::Python, 0, spend)?;
             Ok(out)
         }
         _ => Ok(value.to_string()),
     }
 }
 
-fn write_value(out: &mut String, value: &Value, notation: &Notation<'_>, depth: usize) -> Result<(), Error> {
+fn write_value(
+    out: &mut String,
+    value: &Value,
+    notation: &Notation<'_>,
+    depth: usize,
+    spend: Spend<'_>,
+) -> Result<(), Error> {
+    spend(cost(value, notation, depth))?;
     if depth > MAX_DEPTH {
         return Err(Error::new(ErrorKind::InvalidOperation, format!("nested more than {MAX_DEPTH} deep")));
     }
@@ -74,7 +87,7 @@ fn write_value(out: &mut String, value: &Value, notation: &Notation<'_>, depth: 
             let lonely = value.is_tuple() && !json && value.len() == Some(1);
             let items = value.try_iter()?;
             write_items(out, items, brackets, notation, depth, |out, item| {
-                write_value(out, &item, notation, depth + 1)
+                write_value(out, &item, notation, depth + 1, spend)
             })?;
             if lonely {
                 out.insert(out.len() - 1, ',');
@@ -88,15 +101,16 @@ fn write_value(out: &mut String, value: &Value, notation: &Notation<'_>, depth: 
             write_items(out, keys.into_iter(), ('{', '}'), notation, depth, |out, key| {
                 match notation {
                     Notation::Python => {
-                        write_value(out, &key, notation, depth + 1)?;
+                        write_value(out, &key, notation, depth + 1, spend)?;
                         out.push_str(": ");
                     }
                     Notation::Json(style) => {
+                        spend(cost(&key, notation, 0))?;
                         write_key(out, &key, style)?;
                         out.push_str(&style.separators.1);
                     }
                 }
-                write_value(out, &value.get_item(&key)?, notation, depth + 1)
+                write_value(out, &value.get_item(&key)?, notation, depth + 1, spend)
             })?;
         }
         _ if json => {
@@ -108,6 +122,17 @@ fn write_value(out: &mut String, value: &Value, notation: &Notation<'_>, depth: 
         _ => write!(out, "{value}").map_err(write_failed)?,
     }
     Ok(())
+}
+
+/// The bytes of a value without the items in it, and of what stands around it.
+fn cost(value: &Value, notation: &Notation<'_>, depth: usize) -> usize {
+    let around = match notation {
+        Notation::Json(JsonStyle { indent, separators: (between, behind), .. }) => {
+            between.len() + behind.len() + depth * indent.as_ref().map_or(0, String::len)
+        }
+        Notation::Python => 0,
+    };
+    ITEM + around + value.as_str().map_or(0, str::len)
 }
 
 fn write_items<T>(
@@ -149,7 +174,7 @@ fn write_key(out: &mut String, key: &Value, style: &JsonStyle) -> Result<(), Err
     match key.kind() {
         ValueKind::String => write_json_string(out, key.as_str().unwrap_or_default(), style),
         ValueKind::None | ValueKind::Bool | ValueKind::Number => {
-            write_json_string(out, &json(key, style)?, style);
+            write_json_string(out, &json(key, style, &|_| Ok(()))?, style);
         }
         kind => {
             return Err(Error::new(ErrorKind::InvalidOperation, format!("a key of type {kind} has no JSON")));
@@ -226,6 +251,10 @@ mod tests {
         }
     }
 
+    fn free(_: usize) -> Result<(), Error> {
+        Ok(())
+    }
+
     // The expected strings are what CPython 3.11 prints.
     #[test]
     fn json_is_that_of_python() {
@@ -233,16 +262,16 @@ mod tests {
             r#"{"b": [1, 2.0, 1e16, 1e-05, -0.5, 1e300], "a": {"é<>&'": null, "\u0001\n\"\\": true}, "e": [], "f": {}}"#,
         );
         assert_eq!(
-            json(&v, &style(None)).unwrap(),
+            json(&v, &style(None), &free).unwrap(),
             r#"{"b": [1, 2.0, 1e+16, 1e-05, -0.5, 1e+300], "a": {"é<>&'": null, "\u0001\n\"\\": true}, "e": [], "f": {}}"#
         );
         let ascii = JsonStyle { ensure_ascii: true, sort_keys: true, ..style(None) };
         assert_eq!(
-            json(&value(r#"{"b": "é😁", "a": 1}"#), &ascii).unwrap(),
+            json(&value(r#"{"b": "é😁", "a": 1}"#), &ascii, &free).unwrap(),
             r#"{"a": 1, "b": "\u00e9\ud83d\ude01"}"#
         );
         assert_eq!(
-            json(&value(r#"{"a": [1, {"b": []}], "c": {}}"#), &style(Some("  "))).unwrap(),
+            json(&value(r#"{"a": [1, {"b": []}], "c": {}}"#), &style(Some("  ")), &free).unwrap(),
             "{\n  \"a\": [\n    1,\n    {\n      \"b\": []\n    }\n  ],\n  \"c\": {}\n}"
         );
     }
@@ -250,8 +279,11 @@ mod tests {
     #[test]
     fn str_is_that_of_python() {
         let v = value(r#"{"a": [1, 1e16, true, null, "it's", "say \"it's\""], "n": 0.1}"#);
-        assert_eq!(python(&v).unwrap(), r#"{'a': [1, 1e+16, True, None, "it's", 'say "it\'s"'], 'n': 0.1}"#);
-        assert_eq!(python(&Value::from("plain 'text'")).unwrap(), "plain 'text'");
-        assert_eq!(python(&Value::from(1e22)).unwrap(), "1e+22");
+        assert_eq!(
+            python(&v, &free).unwrap(),
+            r#"{'a': [1, 1e+16, True, None, "it's", 'say "it\'s"'], 'n': 0.1}"#
+        );
+        assert_eq!(python(&Value::from("plain 'text'"), &free).unwrap(), "plain 'text'");
+        assert_eq!(python(&Value::from(1e22), &free).unwrap(), "1e+22");
     }
 }

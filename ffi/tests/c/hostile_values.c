@@ -176,6 +176,7 @@ static void templates(void) {
     "{% for x in range(10000) %}{% for y in range(10000) %}{{ x * y }}{% endfor %}{% endfor %}",
     "{% macro m(x) %}{{ m(x) }}{% endmacro %}{{ m(1) }}",
     "{{ 'x' * 100000000000 }}",
+    "{% set n = namespace(x='ab') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}{{ n.x }}",
     "{{ 1 // 0 }}",
     "{{ 10 ** 1000000000000 }}",
     "{% include 'x' %}",
