@@ -229,8 +229,12 @@ static void *call_at_random(void *argument) {
   return NULL;
 }
 
+static int met(void) {
+  return atomic_load(&completed) > 0 && atomic_load(&cancelled) > 0;
+}
+
 int main(int argc, char **argv) {
-  enum { MOST = 256 };
+  enum { MOST = 256, ROUNDS = 50 };
   CHECK(argc >= 3);
   int count = argc > 3 ? atoi(argv[3]) : 64;
   if (argc > 4) steps = atol(argv[4]);
@@ -250,17 +254,20 @@ int main(int argc, char **argv) {
   static caller callers[MOST];
   for (int i = 0; i < count; i++) {
     callers[i] = (caller){.number = i, .state = 0x9e3779b97f4a7c15u * (uint64_t)(i + 1)};
-    CHECK(pthread_create(&threads[i], NULL, call_at_random, &callers[i]) == 0);
   }
-  for (int i = 0; i < count; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+  /* There must be no peace: they go on until one was finished and another cancelled while it was read. Who gets there first is for
+     the scheduler to say, and on some days it takes another round. */
+  for (int round = 0; round == 0 || (!met() && round < ROUNDS); round++) {
+    for (int i = 0; i < count; i++) CHECK(pthread_create(&threads[i], NULL, call_at_random, &callers[i]) == 0);
+    for (int i = 0; i < count; i++) CHECK(pthread_join(threads[i], NULL) == 0);
+  }
+  CHECK(met());
 
   for (int i = 0; i < SLOTS; i++) {
     mr_request_free(atomic_load(&requests[i]));
     mr_embeddings_free(atomic_load(&vectors[i]));
   }
   CHECK(atomic_load(&datas) == atomic_load(&datas_freed));
-  /* It was no peace: some were finished, others cancelled while they were read. */
-  CHECK(count < 32 || (atomic_load(&completed) > 0 && atomic_load(&cancelled) > 0));
   for (unsigned i = 0; i < PROMPTS; i++) {
     text = NULL;
     char *again = complete(runtime, i);
