@@ -106,7 +106,7 @@ fn pieces(text: &str, name: &str, args: &[Value]) -> usize {
         "splitlines" => places(Some("\n")).saturating_mul(ITEM),
         // A list of texts to compare with.
         "startswith" | "endswith" if argument(0).is_none() => {
-            args.first().and_then(Value::len).unwrap_or(usize::MAX).saturating_mul(ITEM)
+            args.first().and_then(Value::len).unwrap_or(0).saturating_mul(ITEM)
         }
         _ => 0,
     }
